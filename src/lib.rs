@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Protects the identity records of national registries.
+//!
+//! Modules stand in reading order: each uses only those before it.
+
+pub mod error;
+pub mod ident;
+pub mod secret;
+pub mod time;
+
+pub mod suite;
+mod wire;
+
+pub mod envelope;
+
+mod crypto;
+
+pub mod context;
+pub mod keys;
+pub mod value;
+
+pub mod blob;
+pub mod field;
+pub mod token;
+
+pub use context::{FieldContext, RecordId};
+pub use crypto::Engine;
+pub use envelope::Envelope;
+pub use error::{Error, Kind, Result};
+pub use field::{EnvelopeBatch, FieldOpener, FieldSealer, OpenOptions, SealOptions};
+pub use ident::{KeyId, Name, Timestamp};
+pub use keys::{Allowance, Keyring, KeyringFile};
+pub use secret::{Secret, SecretBytes};
+pub use suite::Suite;
+pub use time::Date;
+pub use value::{Bucket, Value, ValueRef};
