@@ -71,7 +71,7 @@ impl Date {
     /// The date that many days after 1970-01-01; the last day of 9999 if there are more.
     pub(crate) fn from_days_since_epoch(days: u64) -> Self {
         let days = days.saturating_add(days_before_year(1970));
-        let (mut low, mut high) = (1970, 9999);
+        let (mut low, mut high) = (1970_u16, 9999);
         while low < high {
             let middle = (low + high).div_ceil(2);
             if days_before_year(middle) <= days { low = middle } else { high = middle - 1 }
