@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Protects the identity records of national registries.
 //!
-//! Modules stand in reading order: each uses only those before it.
+//! Modules stand in reading order: each uses only those before it (`tests/layers.rs` checks it); the first four, the ground floor,
+//! may use each other.
 
 pub mod error;
 pub mod ident;
@@ -23,6 +24,12 @@ pub mod blob;
 pub mod field;
 pub mod token;
 
+pub mod mask;
+
+pub mod schema;
+
+pub mod record;
+
 pub use context::{FieldContext, RecordId};
 pub use crypto::Engine;
 pub use envelope::Envelope;
@@ -30,6 +37,8 @@ pub use error::{Error, Kind, Result};
 pub use field::{EnvelopeBatch, FieldOpener, FieldSealer, OpenOptions, SealOptions};
 pub use ident::{KeyId, Name, Timestamp};
 pub use keys::{Allowance, Keyring, KeyringFile};
+pub use record::{Cell, RecordOpener, RecordSealer, SealedField};
+pub use schema::{Schema, TableSchema};
 pub use secret::{Secret, SecretBytes};
 pub use suite::Suite;
 pub use time::Date;

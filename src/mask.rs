@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Masks: what of a value may be shown.
+//!
+//! Owns the masked type, the only form of a personal value that is `Serialize` and prints itself. Never shows a part that is not asked for.
+
+use core::fmt;
+
+use serde::Serialize;
+
+use crate::value::ValueRef;
+
+/// Stands for each hidden character.
+const HIDDEN: char = '*';
+/// Length of a mask that shows nothing, whatever the value: the length is hidden too.
+const ALL_HIDDEN: &str = "********";
+
+/// How a value is masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mask {
+    /// Eight stars, whatever the value.
+    #[default]
+    All,
+    /// The last four letters or digits of text; text with fewer than eight of them, and every other type, shows nothing.
+    LastFour,
+}
+
+/// A masked value: safe to print, log and serialise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Masked(String);
+
+impl Masked {
+    /// The text to show.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Mask {
+    /// Masks a value. Masking a mask changes nothing.
+    #[must_use]
+    pub fn apply(self, value: ValueRef<'_>) -> Masked {
+        let shown = match (self, value) {
+            (Self::LastFour, ValueRef::Text(text)) => last_four(text),
+            _ => None,
+        };
+        Masked(shown.unwrap_or_else(|| ALL_HIDDEN.to_owned()))
+    }
+}
+
+/// Stars, punctuation kept, and the last four letters or digits; `None` if there are too few to hide behind.
+fn last_four(text: &str) -> Option<String> {
+    let counts = |c: char| c.is_alphanumeric() || c == HIDDEN;
+    let total = text.chars().filter(|c| counts(*c)).count();
+    if total < 8 {
+        return None;
+    }
+    let mut left = total;
+    let mask = |c: char| {
+        if !counts(c) {
+            // Only separators that say nothing are kept.
+            return if matches!(c, '-' | ' ' | '/' | '.') { c } else { HIDDEN };
+        }
+        left -= 1;
+        if left < 4 { c } else { HIDDEN }
+    };
+    Some(text.chars().map(mask).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_show_four_at_most_and_change_nothing_twice() {
+        let show = |text| Mask::LastFour.apply(ValueRef::Text(text)).to_string();
+        assert_eq!(show("35202-1234567-1"), "*****-***567-1");
+        assert_eq!(show("3520212345671"), "*********5671");
+        assert_eq!(show("1234567"), "********");
+        assert_eq!(show(&show("35202-1234567-1")), show("35202-1234567-1"));
+        assert_eq!(Mask::All.apply(ValueRef::Text("x")).as_str(), "********");
+        assert_eq!(Mask::LastFour.apply(ValueRef::Integer(1_234_567_890)).as_str(), "********");
+    }
+}
