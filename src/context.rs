@@ -59,7 +59,7 @@ impl<'a> RecordId<'a> {
     /// A key of one text column.
     ///
     /// # Errors
-    /// `Schema` if it is empty, `Limit` if it is too long.
+    /// `Limit` if it is empty or too long.
     pub fn text(text: &'a str) -> Result<Self> {
         Self::checked(Cow::Borrowed(text.as_bytes()))
     }
@@ -84,7 +84,7 @@ impl<'a> RecordId<'a> {
 
     fn checked(bytes: Cow<'a, [u8]>) -> Result<Self> {
         match bytes.len() {
-            0 => Err(Error::schema("the record id is empty; every row needs one, and it must never change")),
+            0 => Err(Error::limit("the record id is empty; every row needs one, and it must never change")),
             1..=MAX_RECORD_ID_BYTES => Ok(Self(bytes)),
             _ => Err(Error::limit("the record id is longer than 1024 bytes")),
         }
@@ -102,19 +102,41 @@ impl fmt::Debug for RecordId<'_> {
 }
 
 /// Associated data in a buffer that is used again: `header ‖ u16 length ‖ record id ‖ zeros` to a multiple of 16.
-#[derive(Default)]
-pub(crate) struct AssociatedData(Vec<u8>);
+pub(crate) struct AssociatedData {
+    /// Of record ids that fit, which is nearly all: no allocation and no bounds that grow.
+    short: [u8; SHORT_BYTES],
+    long: Vec<u8>,
+}
+
+/// Room for a record id of 44 bytes.
+const SHORT_BYTES: usize = 64;
+
+impl Default for AssociatedData {
+    fn default() -> Self {
+        Self { short: [0; SHORT_BYTES], long: Vec::new() }
+    }
+}
 
 impl AssociatedData {
     /// Associated data of this header and record id; an empty id is that of a token.
+    #[inline]
     pub(crate) fn set(&mut self, header: &[u8; HEADER_BYTES], record_id: &[u8]) -> &[u8] {
         // A record id has at most MAX_RECORD_ID_BYTES, which fits.
-        let length = u16::try_from(record_id.len()).unwrap_or(u16::MAX);
-        self.0.clear();
-        self.0.extend_from_slice(header);
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(record_id);
-        self.0.resize(self.0.len().next_multiple_of(BLOCK_BYTES), 0);
-        &self.0
+        let length = u16::try_from(record_id.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let used = HEADER_BYTES + length.len() + record_id.len();
+        let rounded = used.next_multiple_of(BLOCK_BYTES);
+        if rounded > SHORT_BYTES {
+            self.long.clear();
+            [&header[..], &length, record_id].iter().for_each(|part| self.long.extend_from_slice(part));
+            self.long.resize(rounded, 0);
+            return &self.long;
+        }
+        self.short = [0; SHORT_BYTES];
+        let (fixed, rest) = self.short.split_at_mut(HEADER_BYTES + 2);
+        let (first, second) = fixed.split_at_mut(HEADER_BYTES);
+        first.copy_from_slice(header);
+        second.copy_from_slice(&length);
+        rest.split_at_mut(record_id.len()).0.copy_from_slice(record_id);
+        self.short.split_at(rounded).0
     }
 }

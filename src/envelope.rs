@@ -33,7 +33,7 @@ impl<'a> Envelope<'a> {
     /// Reads the binary form. No key is touched.
     ///
     /// # Errors
-    /// `Unsupported` for another version or suite; `Malformed` for a length that no envelope has; `Limit` for one too long.
+    /// `Unsupported` for another version or suite; `Malformed` for a length that no envelope has.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let (suite, key, header) = parse_header(bytes)?;
         let body = bytes.get(HEADER_BYTES..).unwrap_or_default();

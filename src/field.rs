@@ -11,7 +11,7 @@ use crate::crypto::aes_gcm::Aes256Gcm;
 use crate::crypto::random::{self, Nonces};
 use crate::crypto::xaes::{SALT_BYTES, Salt, Xaes, split};
 use crate::crypto::xchacha::XChaCha;
-use crate::crypto::{Engine, kdf};
+use crate::crypto::{Engine, Unauthentic, kdf};
 use crate::envelope::{Envelope, header, parse_header};
 use crate::error::{Error, Result};
 use crate::ident::KeyId;
@@ -185,16 +185,28 @@ impl FieldSealer {
             return self.seal_blob(record, value, out);
         }
         let start = out.len();
-        let nonce = self.cipher.next_nonce(nonces)?;
-        out.reserve(HEADER_BYTES + NONCE_BYTES + self.bucket.round_up(length + 2) + TAG_BYTES);
-        out.extend_from_slice(&self.header);
-        out.extend_from_slice(&nonce);
+        let padded = self.bucket.round_up(length + 2);
+        let mut prefix = [0; HEADER_BYTES + NONCE_BYTES];
+        let (head, nonce) = prefix.split_at_mut(HEADER_BYTES);
+        head.copy_from_slice(&self.header);
+        let nonce: &mut [u8; NONCE_BYTES] =
+            nonce.try_into().map_err(|_| Error::misuse("length of the nonce"))?;
+        self.cipher.next_nonce(nonces, nonce)?;
+        let nonce = *nonce;
+        out.reserve(prefix.len() + padded + TAG_BYTES);
+        out.extend_from_slice(&prefix);
         value.append_padded(self.bucket, out);
+        out.extend_from_slice(&[0; TAG_BYTES]);
         let text = out.get_mut(start + HEADER_BYTES + NONCE_BYTES..).unwrap_or_default();
         let ad = self.ad.set(&self.header, record.as_bytes());
-        let tag = self.cipher.seal(&nonce, ad, text).inspect_err(|_| out.truncate(start))?;
-        out.extend_from_slice(&tag);
-        Ok(())
+        let sealed = text
+            .split_last_chunk_mut()
+            .ok_or(Unauthentic)
+            .and_then(|(text, tag)| self.cipher.seal(&nonce, ad, text, tag));
+        sealed.map_err(|Unauthentic| {
+            out.truncate(start);
+            Error::limit("the cipher refused the value's length")
+        })
     }
 
     fn seal_blob(&mut self, record: &RecordId<'_>, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
@@ -230,34 +242,37 @@ impl FieldSealer {
 }
 
 impl Cipher {
-    /// A fresh nonce; for AES its first half is the salt in use.
+    /// Writes a fresh nonce; for AES its first half is the salt in use.
     #[inline]
-    fn next_nonce(&mut self, nonces: &mut Nonces) -> Result<[u8; NONCE_BYTES]> {
+    fn next_nonce(&mut self, nonces: &mut Nonces, nonce: &mut [u8; NONCE_BYTES]) -> Result<()> {
         let Self::Aes { xaes, salt, ready, left } = self else {
-            return nonces.take();
+            return nonces.fill(nonce);
         };
         if *left == 0 {
-            *salt = nonces.take()?;
+            nonces.fill(salt)?;
             *ready = Some(xaes.derive(salt));
             *left = MAX_MESSAGES_PER_SALT;
         }
         *left -= 1;
-        let mut nonce = [0; NONCE_BYTES];
-        let fresh: [u8; 12] = nonces.take()?;
         let (first, second) = nonce.split_at_mut(SALT_BYTES);
         first.copy_from_slice(salt);
-        second.copy_from_slice(&fresh);
-        Ok(nonce)
+        let second: &mut [u8; 12] = second.try_into().map_err(|_| Error::misuse("length of the nonce"))?;
+        nonces.fill(second)
     }
 
     #[inline]
-    fn seal(&self, nonce: &[u8; NONCE_BYTES], ad: &[u8], text: &mut [u8]) -> Result<[u8; TAG_BYTES]> {
-        let sealed = match self {
-            Self::Aes { ready: Some(key), .. } => key.seal(split(nonce).1, ad, text),
-            Self::Aes { xaes, .. } => xaes.seal(nonce, ad, text),
-            Self::ChaCha(key) => key.seal(nonce, ad, text),
-        };
-        sealed.map_err(|_| Error::limit("the cipher refused the value's length"))
+    fn seal(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        ad: &[u8],
+        text: &mut [u8],
+        tag: &mut [u8; TAG_BYTES],
+    ) -> Result<(), Unauthentic> {
+        match self {
+            Self::Aes { ready: Some(key), .. } => key.seal(split(nonce).1, ad, text, tag),
+            Self::Aes { xaes, .. } => xaes.seal(nonce, ad, text, tag),
+            Self::ChaCha(key) => key.seal(nonce, ad, text, tag),
+        }
     }
 }
 

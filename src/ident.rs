@@ -66,7 +66,10 @@ impl FromStr for Name {
 pub const KEY_ID_BYTES: usize = 16;
 
 /// Id of a key: a commitment to its secret and purpose (SPEC 4.1). Public.
+///
+/// Aligned so that it is copied and compared in one register: it is read from every envelope.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(16))]
 pub struct KeyId([u8; KEY_ID_BYTES]);
 
 impl KeyId {

@@ -40,7 +40,7 @@ pub(crate) const CHUNK_BYTES: usize = 16_384;
 /// A full chunk with its tag.
 pub(crate) const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 /// Longest padded value in suite 0x04.
-const MAX_PADDED_BLOB_BYTES: usize = MAX_BLOB_BYTES + MAX_BUCKET_BYTES;
+pub(crate) const MAX_PADDED_BLOB_BYTES: usize = MAX_BLOB_BYTES + MAX_BUCKET_BYTES;
 
 /// An algorithm of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,7 +120,7 @@ fn check_padded(length: usize, overhead: usize) -> Result<()> {
         return Err(truncated(overhead + BLOCK_BYTES - length));
     };
     if padded > MAX_PADDED_BYTES {
-        return Err(Error::limit("longer than a sealed value of this suite can be"));
+        return Err(Error::malformed("longer than a sealed value of this suite can be"));
     }
     match padded % BLOCK_BYTES {
         0 => Ok(()),
@@ -134,7 +134,7 @@ fn check_chunks(length: usize) -> Result<()> {
         return Err(truncated(LEAST - length));
     };
     if chunks > MAX_PADDED_BLOB_BYTES + (MAX_PADDED_BLOB_BYTES / CHUNK_BYTES + 1) * TAG_BYTES {
-        return Err(Error::limit("longer than a sealed value of this suite can be"));
+        return Err(Error::malformed("longer than a sealed value of this suite can be"));
     }
     let last = chunks % SEALED_CHUNK_BYTES;
     let padded = Suite::Cobblestone256.padded_bytes(length);

@@ -24,6 +24,12 @@ const BOOLEAN: u8 = 0x05;
 const CBOR: u8 = 0x06;
 /// First byte of the padding.
 const MARK: u8 = 0x80;
+/// The padding of narrow buckets, ready to copy.
+const PADDING: [u8; 64] = {
+    let mut padding = [0; 64];
+    padding[0] = MARK;
+    padding
+};
 
 /// A plain value, owned and wiped when dropped. `Debug` prints the type only.
 #[derive(PartialEq, Eq)]
@@ -150,19 +156,27 @@ impl<'a> ValueRef<'a> {
     }
 
     /// Appends `type ‖ value ‖ 0x80 ‖ zeros` up to a multiple of the bucket.
+    #[inline]
     pub(crate) fn append_padded(self, bucket: Bucket, out: &mut Vec<u8>) {
         self.with_parts(|kind, content| {
-            let end = out.len() + bucket.round_up(content.len() + 2);
+            let padding = bucket.round_up(content.len() + 2) - content.len() - 1;
             out.push(kind);
             out.extend_from_slice(content);
-            out.push(MARK);
-            out.resize(end, 0);
+            if let Some(padding) = PADDING.get(..padding) {
+                out.extend_from_slice(padding);
+            } else {
+                out.push(MARK);
+                out.resize(out.len() + padding - 1, 0);
+            }
         });
     }
 
     /// Reads an authentic padded value.
     pub(crate) fn from_padded(padded: &'a [u8]) -> Result<Self> {
         let wrong = || Error::malformed("padding");
+        if !padded.len().is_multiple_of(BLOCK_BYTES) {
+            return Err(wrong());
+        }
         let end = last_nonzero(padded).ok_or_else(wrong)?;
         let (content, mark) = padded.split_at_checked(end).ok_or_else(wrong)?;
         let (Some(&MARK), Some((kind, content))) = (mark.first(), content.split_first()) else {
@@ -194,7 +208,7 @@ impl<'a> ValueRef<'a> {
                 _ => Err(Error::malformed("a boolean is 0x00 or 0x01")),
             },
             CBOR => check_cbor(content).map(|()| Self::Cbor(content)),
-            _ => Err(Error::unsupported("this type of value is not known here")),
+            _ => Err(Error::malformed("no such type of value")),
         }
     }
 
@@ -216,50 +230,59 @@ impl fmt::Debug for ValueRef<'_> {
     }
 }
 
-/// Position of the last byte that is not zero, found without a branch on the bytes.
+/// Position of the last byte that is not zero, in blocks of 16: the time tells the length of the padding, which the caller uses at once
+/// to cut the value out, and nothing about the bytes.
+#[inline]
 fn last_nonzero(padded: &[u8]) -> Option<usize> {
-    let mut after = 0_usize;
-    for (position, byte) in padded.iter().enumerate() {
-        let seen = usize::from(*byte != 0).wrapping_neg();
-        after = (after & !seen) | ((position + 1) & seen);
+    let (blocks, rest) = padded.as_chunks::<BLOCK_BYTES>();
+    if !rest.is_empty() {
+        return None;
     }
-    after.checked_sub(1)
+    let (position, block) = blocks.iter().enumerate().rev().find_map(|(position, block)| {
+        let block = u128::from_be_bytes(*block);
+        (block != 0).then_some((position, block))
+    })?;
+    // Zeros after the last byte that is not zero, in whole bytes.
+    let zeros = usize::try_from(block.trailing_zeros() / 8).ok()?;
+    Some(position * BLOCK_BYTES + BLOCK_BYTES - 1 - zeros)
 }
 
-/// Checks for one well-formed CBOR item of definite lengths (RFC 8949), nested at most [`MAX_CBOR_DEPTH`] levels.
+/// Checks for one well-formed CBOR item of definite lengths (RFC 8949 section 3) in at most [`MAX_CBOR_DEPTH`] levels.
 fn check_cbor(bytes: &[u8]) -> Result<()> {
-    fn item(
-        decoder: &mut minicbor::Decoder<'_>,
-        depth: usize,
-    ) -> core::result::Result<(), minicbor::decode::Error> {
-        use minicbor::data::Type;
-        let fault = |why| Err(minicbor::decode::Error::message(why));
-        if depth > MAX_CBOR_DEPTH {
-            return fault("nested too deep");
-        }
-        match decoder.datatype()? {
-            Type::Array | Type::Map => {
-                let pairs = u64::from(decoder.datatype()? == Type::Map);
-                let count = if pairs == 1 { decoder.map()? } else { decoder.array()? };
-                let items = count.unwrap_or_default().checked_mul(pairs + 1);
-                let Some(items) = items else { return fault("too many items") };
-                (0..items).try_for_each(|_| item(decoder, depth + 1))
-            }
-            Type::Tag => {
-                decoder.tag()?;
-                item(decoder, depth + 1)
-            }
-            Type::ArrayIndef | Type::MapIndef | Type::BytesIndef | Type::StringIndef | Type::Break => {
-                fault("indefinite length")
-            }
-            _ => decoder.skip(),
-        }
-    }
-    let mut decoder = minicbor::Decoder::new(bytes);
-    match item(&mut decoder, 1) {
-        Ok(()) if decoder.position() == bytes.len() => Ok(()),
+    let mut reader = Reader::new(bytes);
+    match cbor_item(&mut reader, 0) {
+        Some(()) if reader.take_rest().is_empty() => Ok(()),
         _ => Err(Error::malformed("not one CBOR item of definite lengths, nested at most 32 levels")),
     }
+}
+
+/// Steps over one item that `level` arrays, maps and tags enclose.
+fn cbor_item(reader: &mut Reader<'_>, level: usize) -> Option<()> {
+    let first = reader.take_byte().ok()?;
+    let (major, info) = (first >> 5, first & 0x1f);
+    let argument = match info {
+        0..=23 => u64::from(info),
+        24 => u64::from(reader.take_byte().ok()?),
+        25 => u64::from(u16::from_be_bytes(*reader.take_array().ok()?)),
+        26 => u64::from(u32::from_be_bytes(*reader.take_array().ok()?)),
+        27 => u64::from_be_bytes(*reader.take_array().ok()?),
+        // Reserved, or of indefinite length.
+        _ => return None,
+    };
+    let inside = match major {
+        2 | 3 => return reader.take(usize::try_from(argument).ok()?).ok().map(|_| ()),
+        4 => argument,
+        5 => argument.checked_mul(2)?,
+        6 => 1,
+        // A simple value in two bytes that fits in one.
+        7 if info == 24 && argument < 32 => return None,
+        _ => return Some(()),
+    };
+    if level >= MAX_CBOR_DEPTH {
+        return None;
+    }
+    // A count is not trusted: the walk ends where the bytes end.
+    (0..inside).try_for_each(|_| cbor_item(reader, level + 1))
 }
 
 /// The unit that padded lengths of a field are rounded up to.
@@ -323,9 +346,18 @@ mod tests {
 
     #[test]
     fn cbor_is_checked_for_form_depth_and_end() {
-        let deep = |levels: usize| [vec![0x81; levels - 1], vec![0xf6]].concat();
-        for good in [&[0xf6][..], &[0x82, 1, 2], &[0xa1, 0x61, b'a', 0xfb, 0, 0, 0, 0, 0, 0, 0, 0], &deep(32)]
-        {
+        let deep = |levels: usize, inside: &[u8]| [&vec![0x81; levels][..], inside].concat();
+        let tags = |levels: usize| [&vec![0xc1; levels][..], &[0]].concat();
+        for good in [
+            &[0xf6][..],
+            &[0x82, 1, 2],
+            &[0xa1, 0x61, b'a', 0xfb, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0xf8, 32],
+            &[0x61, 0xff],
+            &deep(32, &[0x01]),
+            &deep(31, &[0x80]),
+            &tags(32),
+        ] {
             assert!(check_cbor(good).is_ok(), "{good:x?}");
         }
         for bad in [
@@ -335,9 +367,14 @@ mod tests {
             &[0x82, 1],
             &[0x5f, 0xff],
             &[0xff],
+            &[0x1c],
+            &[0xf8, 31],
+            &[0x62, b'a'],
             &[0xbb, 255, 255, 255, 255, 255, 255, 255, 255],
-            &deep(33),
-            &deep(100_000),
+            &deep(33, &[0x01]),
+            &deep(32, &[0x80]),
+            &tags(33),
+            &deep(100_000, &[0x01]),
         ] {
             assert!(check_cbor(bad).is_err());
         }

@@ -25,28 +25,34 @@ impl Aes256Gcm {
         }
     }
 
-    /// Seals `text` in place and gives the tag. Fails only for lengths far above this crate's limits.
+    /// Seals `text` in place and writes the tag. Fails only for lengths far above this crate's limits.
+    #[inline]
     pub(crate) fn seal(
         &self,
         nonce: [u8; 12],
         aad: &[u8],
         text: &mut [u8],
-    ) -> Result<[u8; TAG_BYTES], Unauthentic> {
+        tag: &mut [u8; TAG_BYTES],
+    ) -> Result<(), Unauthentic> {
         match self {
             Self::Ring(key) => {
                 let nonce = Nonce::assume_unique_for_key(nonce);
-                let tag =
+                let sealed =
                     key.seal_in_place_separate_tag(nonce, Aad::from(aad), text).map_err(|_| Unauthentic)?;
-                tag.as_ref().try_into().map_err(|_| Unauthentic)
+                tag.copy_from_slice(sealed.as_ref());
+                Ok(())
             }
             Self::RustCrypto(key) => {
-                let tag = key.encrypt_inout_detached(&nonce.into(), aad, text.into());
-                tag.map(Into::into).map_err(|_| Unauthentic)
+                let sealed =
+                    key.encrypt_inout_detached(&nonce.into(), aad, text.into()).map_err(|_| Unauthentic)?;
+                tag.copy_from_slice(&sealed);
+                Ok(())
             }
         }
     }
 
     /// Opens `text` in place. On failure the content of `text` is not plaintext and must be wiped.
+    #[inline]
     pub(crate) fn open(
         &self,
         nonce: [u8; 12],

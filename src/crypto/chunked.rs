@@ -49,7 +49,9 @@ impl Chunked {
     /// Seals the next chunk in place.
     pub(crate) fn seal(&mut self, chunk: &mut [u8]) -> Result<[u8; TAG_BYTES], Unauthentic> {
         let nonce = self.nonce(chunk.len())?;
-        self.key.seal(nonce, &[], chunk)
+        let mut tag = [0; TAG_BYTES];
+        self.key.seal(nonce, &[], chunk, &mut tag)?;
+        Ok(tag)
     }
 
     /// Opens the next chunk in place. On failure the content of `chunk` must be wiped.

@@ -36,7 +36,7 @@ pub(crate) enum Nonces {
     Fixed([u8; 24]),
 }
 
-/// AES-256-CTR under a one-call key: 16 bytes to each taker.
+/// AES-256-CTR under a one-call key, [`WIDTH`] blocks at a time.
 pub(crate) struct Expander {
     cipher: Aes256Enc,
     blocks: [aes::Block; WIDTH],
@@ -61,34 +61,46 @@ impl Nonces {
         })))
     }
 
-    /// The next `N` random bytes; `N` is at most 32.
-    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut out = [0; N];
+    /// Writes the next random bytes to `out`: a nonce or a part of one.
+    #[inline]
+    pub(crate) fn fill<const N: usize>(&mut self, out: &mut [u8; N]) -> Result<()> {
         match self {
-            Self::Single => return bytes(),
+            Self::Single => getrandom::fill(out).map_err(|_| Error::entropy()),
             Self::Batch(expander) => {
-                out.chunks_mut(16)
-                    .for_each(|part| part.iter_mut().zip(expander.block()).for_each(|(o, b)| *o = *b));
+                for part in out.chunks_mut(16) {
+                    part.copy_from_slice(expander.block().split_at(part.len()).0);
+                }
+                Ok(())
             }
             #[cfg(test)]
-            Self::Fixed(nonce) => out.iter_mut().rev().zip(nonce.iter().rev()).for_each(|(o, b)| *o = *b),
+            Self::Fixed(nonce) => {
+                let tail = nonce.len().checked_sub(N).and_then(|start| nonce.get(start..));
+                out.copy_from_slice(tail.ok_or_else(Error::entropy)?);
+                Ok(())
+            }
         }
-        Ok(out)
     }
 }
 
 impl Expander {
-    fn block(&mut self) -> &[u8] {
+    /// The next block of the key stream.
+    #[inline]
+    fn block(&mut self) -> &[u8; 16] {
         if self.next >= WIDTH {
-            for block in &mut self.blocks {
-                *block = self.counter.to_be_bytes().into();
-                self.counter += 1;
-            }
-            self.cipher.encrypt_blocks(&mut self.blocks);
-            self.next = 0;
+            self.refill();
         }
-        let block = self.blocks.get(self.next).map_or(&[][..], |block| &block[..]);
+        let block = self.blocks.get(self.next).map_or(&[0; 16], |block| &block.0);
         self.next += 1;
         block
+    }
+
+    #[cold]
+    fn refill(&mut self) {
+        for block in &mut self.blocks {
+            *block = self.counter.to_be_bytes().into();
+            self.counter += 1;
+        }
+        self.cipher.encrypt_blocks(&mut self.blocks);
+        self.next = 0;
     }
 }

@@ -56,9 +56,10 @@ impl Xaes {
         nonce: &[u8; NONCE_BYTES],
         aad: &[u8],
         text: &mut [u8],
-    ) -> Result<[u8; TAG_BYTES], Unauthentic> {
+        tag: &mut [u8; TAG_BYTES],
+    ) -> Result<(), Unauthentic> {
         let (salt, rest) = split(nonce);
-        self.derive(&salt).seal(rest, aad, text)
+        self.derive(&salt).seal(rest, aad, text, tag)
     }
 
     /// Opens one message with a key of its own.

@@ -22,23 +22,29 @@ impl XChaCha {
         Self { key, engine }
     }
 
-    /// Seals `text` in place and gives the tag.
+    /// Seals `text` in place and writes the tag.
     pub(crate) fn seal(
         &self,
         nonce: &[u8; NONCE_BYTES],
         aad: &[u8],
         text: &mut [u8],
-    ) -> Result<[u8; TAG_BYTES], Unauthentic> {
+        tag: &mut [u8; TAG_BYTES],
+    ) -> Result<(), Unauthentic> {
         match self.engine {
             Engine::Ring => {
                 let (key, nonce) = self.subkey(nonce);
-                let tag =
+                let sealed =
                     key.seal_in_place_separate_tag(nonce, Aad::from(aad), text).map_err(|_| Unauthentic)?;
-                tag.as_ref().try_into().map_err(|_| Unauthentic)
+                tag.copy_from_slice(sealed.as_ref());
+                Ok(())
             }
             Engine::RustCrypto => {
-                let tag = self.cipher().encrypt_inout_detached(nonce.into(), aad, text.into());
-                tag.map(Into::into).map_err(|_| Unauthentic)
+                let sealed = self
+                    .cipher()
+                    .encrypt_inout_detached(nonce.into(), aad, text.into())
+                    .map_err(|_| Unauthentic)?;
+                tag.copy_from_slice(&sealed);
+                Ok(())
             }
         }
     }

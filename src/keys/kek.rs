@@ -384,8 +384,10 @@ pub(crate) fn wrap_secret(key: &Secret<32>, ad: &[u8], secret: &Secret<32>) -> R
     out.extend_from_slice(&nonce);
     out.extend_from_slice(secret.expose());
     let body = out.get_mut(NONCE_BYTES..).unwrap_or_default();
-    let tag = Xaes::new(Engine::Ring, key.expose()).seal(&nonce, ad, body);
-    out.extend_from_slice(&tag.map_err(|_| Error::unauthentic())?);
+    let mut tag = [0; TAG_BYTES];
+    let sealed = Xaes::new(Engine::Ring, key.expose()).seal(&nonce, ad, body, &mut tag);
+    sealed.map_err(|_| Error::misuse("the cipher refused 32 bytes"))?;
+    out.extend_from_slice(&tag);
     Ok(out)
 }
 
