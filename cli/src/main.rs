@@ -1,3 +1,69 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder while the crate is being written.
-fn main() {}
+//! The program `amanat`: arguments are read, one verb runs, its outcome becomes the exit code.
+//!
+//! Owns the list of verbs. Never prints what a panic carries: it may be personal data.
+
+mod completions;
+mod fault;
+mod man;
+mod schema;
+mod ui;
+mod unlock;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::fault::{COULD_NOT_RUN, Outcome, Result};
+use crate::ui::Ui;
+
+/// Protects the identity records of national registries: every sealed value is bound to its row, and keys rotate.
+///
+/// Data goes to standard output, messages to standard error. Exit code 0: all rows done; 1: some rows refused; 2: could not run;
+/// 3: unauthentic rows seen. Secrets come from files or the terminal, never from arguments.
+#[derive(Parser)]
+#[command(name = "amanat", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+fn main() -> ExitCode {
+    let ui = Ui::detect();
+    panic::set_hook(Box::new(move |panic| ui.note(panic_note(panic.location()))));
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| Cli::parse().verb.run(&ui)));
+    ExitCode::from(match ended {
+        Ok(Ok(outcome)) => outcome.code(),
+        Ok(Err(fault)) if fault.is_closed_pipe() => Outcome::Done.code(),
+        Ok(Err(fault)) => {
+            ui.fault(&fault);
+            COULD_NOT_RUN
+        }
+        Err(_) => COULD_NOT_RUN,
+    })
+}
+
+impl Verb {
+    fn run(&self, ui: &Ui) -> Result<Outcome> {
+        match self {
+            Self::Schema(args) => schema::run(args, ui),
+            Self::Completions(args) => completions::run(args, ui),
+            Self::Man(args) => man::run(args, ui),
+        }
+    }
+}
+
+fn panic_note(place: Option<&panic::Location<'_>>) -> String {
+    let place = place.map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+    format!(
+        "error: a fault in amanat itself{place}; what was being written is not in place\nhelp: report this line; it holds no data"
+    )
+}

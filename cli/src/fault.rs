@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a verb could not run, what to do about it, and how a verb that ran has ended.
+//!
+//! Owns the exit codes. Never carries a value, record id or any byte of the input.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::io;
+use std::path::Path;
+
+/// What a verb's functions return.
+pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
+
+/// Exit code of a verb that could not run.
+pub(crate) const COULD_NOT_RUN: u8 = 2;
+
+/// How a verb that ran has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All rows done: exit code 0.
+    Done,
+    /// Some rows refused: exit code 1.
+    SomeRefused,
+    /// Unauthentic rows seen: exit code 3.
+    Unauthentic,
+}
+
+impl Outcome {
+    /// The exit code.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::SomeRefused => 1,
+            Self::Unauthentic => 3,
+        }
+    }
+}
+
+/// Why a verb could not run.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    message: String,
+    help: Option<Cow<'static, str>>,
+    closed_pipe: bool,
+}
+
+impl Fault {
+    /// A fault with this message: lower case, no full stop, no byte of the input.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, closed_pipe: false }
+    }
+
+    /// A file that cannot be read, written or made.
+    pub(crate) fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self::new(format!("cannot {doing} {}: {}", path.display(), io_reason(error)))
+    }
+
+    /// Standard output that cannot be written. A closed pipe is success: whoever reads has seen enough.
+    pub(crate) fn stdout(error: &io::Error) -> Self {
+        let closed_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { closed_pipe, ..Self::new(format!("cannot write to standard output: {}", io_reason(error))) }
+    }
+
+    /// Adds the remedy, unless there is one.
+    #[must_use]
+    pub(crate) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.help.get_or_insert(help.into());
+        self
+    }
+
+    /// Puts the file or part that the fault is about before the message.
+    #[must_use]
+    pub(crate) fn about(mut self, what: impl Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// What happened and where.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub(crate) fn remedy(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// Whether the reader of standard output went away.
+    pub(crate) const fn is_closed_pipe(&self) -> bool {
+        self.closed_pipe
+    }
+}
+
+impl From<amanat::Error> for Fault {
+    /// The message with everything below it: sources of the library are faults of files and services, never data.
+    fn from(error: amanat::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self::new(message)
+    }
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// The operating system's reason, without its number.
+fn io_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::AlreadyExists => "it exists already".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => {
+            let text = error.to_string();
+            let plain = text.split(" (os error").next().unwrap_or_default();
+            plain.to_lowercase()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_told_from_a_full_disk() {
+        assert!(Fault::stdout(&io::ErrorKind::BrokenPipe.into()).is_closed_pipe());
+        assert!(!Fault::stdout(&io::ErrorKind::StorageFull.into()).is_closed_pipe());
+    }
+
+    #[test]
+    fn the_first_remedy_stands() {
+        let fault = Fault::new("no").help("first").help("second").about("here");
+        assert_eq!((fault.message(), fault.remedy()), ("here: no", Some("first")));
+    }
+}
