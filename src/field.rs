@@ -428,6 +428,10 @@ impl FieldOpener {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_parsed(&mut self, record: &RecordId<'_>, envelope: &Envelope<'_>) -> Result<ValueRef<'_>> {
+        if envelope.suite() == Suite::Aes256Siv {
+            return Err(Error::unsupported("a token of suite 0x03 stands where a sealed field belongs")
+                .at_key(envelope.key()));
+        }
         let (key, ciphers) = find_key(&self.keys, envelope.key())?;
         let ad = self.ad.set(envelope.header(), record.as_bytes());
         let plain = &mut self.plain;
@@ -443,16 +447,15 @@ impl FieldOpener {
                 let keys = BlobKey { engine: self.engine, key: &ciphers.blob, ad };
                 blob::open_padded(keys, envelope.body(), plain)
             }
-            Suite::Aes256Siv => {
-                return Err(Error::unsupported("a token of suite 0x03 stands where a sealed field belongs")
-                    .at_key(key.id));
-            }
+            Suite::Aes256Siv => None,
         };
         if opened.is_none() {
             self.plain.wipe();
             return Err(Error::unauthentic());
         }
-        ValueRef::from_padded(self.plain.expose()).map_err(|_| Error::unauthentic())
+        let value = ValueRef::from_padded(self.plain.expose()).map_err(|_| Error::unauthentic())?;
+        let fits = value.content_bytes() <= envelope.suite().max_value_bytes();
+        if fits { Ok(value) } else { Err(Error::unauthentic()) }
     }
 }
 

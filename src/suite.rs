@@ -82,6 +82,11 @@ impl Suite {
         })
     }
 
+    /// Longest value that this suite seals.
+    pub(crate) const fn max_value_bytes(self) -> usize {
+        if matches!(self, Self::Cobblestone256) { MAX_BLOB_BYTES } else { MAX_FIELD_BYTES }
+    }
+
     /// Checks the length of an envelope's body.
     pub(crate) fn check_body(self, length: usize) -> Result<()> {
         match self {

@@ -106,7 +106,8 @@ impl ReversibleTokens {
         plain.make_room(text.len());
         siv::open(key, &[ad], plain.append(text), iv).map_err(|_| Error::unauthentic())?;
         let value = ValueRef::from_padded(plain.expose()).map_err(|_| Error::unauthentic())?;
-        Ok(value.to_value())
+        let fits = value.content_bytes() <= Suite::Aes256Siv.max_value_bytes();
+        if fits { Ok(value.to_value()) } else { Err(Error::unauthentic()) }
     }
 
     fn key(&self, id: KeyId) -> Result<&Secret<64>> {
