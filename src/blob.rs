@@ -10,8 +10,8 @@ use crate::crypto::{Engine, Unauthentic, random};
 use crate::error::{Error, Result};
 use crate::secret::{Secret, SecretBytes};
 use crate::suite::{
-    BLOB_SALT_BYTES, CHUNK_BYTES, COMMITMENT_BYTES, HEADER_BYTES, MAX_BLOB_BYTES, SEALED_CHUNK_BYTES, Suite,
-    TAG_BYTES,
+    BLOB_SALT_BYTES, BLOCK_BYTES, CHUNK_BYTES, COMMITMENT_BYTES, HEADER_BYTES, MAX_BLOB_BYTES,
+    MAX_PADDED_BLOB_BYTES, SEALED_CHUNK_BYTES, Suite, TAG_BYTES,
 };
 use crate::value::{Bucket, ValueRef};
 use crate::wire::Reader;
@@ -205,7 +205,8 @@ impl StreamOpener {
     /// Takes the next bytes of the envelope; appends the value's bytes of every chunk that became full and was verified.
     ///
     /// # Errors
-    /// `Unauthentic`; nothing of the failed chunk was appended. The opener must then be dropped.
+    /// `Unauthentic` if a chunk is altered or of another place; `Malformed` beyond the longest envelope. Nothing of the failed chunk
+    /// was appended. The opener must then be dropped.
     pub fn update(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         while !bytes.is_empty() {
             let room = SEALED_CHUNK_BYTES - self.sealed.len();
@@ -222,15 +223,24 @@ impl StreamOpener {
     /// Opens the last chunk and checks that it is one, and the padding.
     ///
     /// # Errors
-    /// `Unauthentic`: the envelope was cut or altered; discard all that came out.
+    /// `Malformed` if no envelope has this length, `Unauthentic` if the last chunk is altered, missing, or no last chunk;
+    /// discard all that came out.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<()> {
+        let last = self.sealed.len().checked_sub(TAG_BYTES);
+        if !last.is_some_and(|last| self.padded + last > 0 && last.is_multiple_of(BLOCK_BYTES)) {
+            return Err(Error::malformed("an impossible length: the envelope was truncated, or bytes were added"));
+        }
         self.open_chunk(out)?;
-        let whole = self.held.is_some() && self.padded.is_multiple_of(crate::suite::BLOCK_BYTES);
-        if whole { Ok(()) } else { Err(Error::unauthentic()) }
+        let value = self.held.and_then(|zeros| self.padded.checked_sub(zeros + 2));
+        let fits = value.is_some_and(|length| length <= MAX_BLOB_BYTES);
+        if fits { Ok(()) } else { Err(Error::unauthentic()) }
     }
 
     fn open_chunk(&mut self, out: &mut Vec<u8>) -> Result<()> {
         let (text, tag) = self.sealed.split_last_chunk::<TAG_BYTES>().ok_or_else(Error::unauthentic)?;
+        if self.padded + text.len() > MAX_PADDED_BLOB_BYTES {
+            return Err(Error::malformed("longer than a sealed value of this suite can be"));
+        }
         self.plain.make_room(CHUNK_BYTES);
         if self.chunks.open(self.plain.append(text), tag).is_err() {
             self.plain.wipe();
@@ -239,6 +249,7 @@ impl StreamOpener {
         self.padded += text.len();
         self.sealed.clear();
         let mut plain = self.plain.expose();
+        // The first byte of the first chunk is the type; the first chunk is empty only in an envelope of an impossible length.
         if let (false, Some((kind, rest))) = (self.typed, plain.split_first()) {
             ValueRef::read(*kind, &[])
                 .ok()
