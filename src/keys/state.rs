@@ -55,7 +55,7 @@ impl FromStr for Purpose {
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|purpose| purpose.as_str() == text);
         found.ok_or_else(|| {
-            Error::unsupported("a key's purpose is field, index, token, record, intake or audit")
+            Error::malformed("a key's purpose is field, index, token, record, intake or audit")
         })
     }
 }
@@ -142,6 +142,6 @@ impl FromStr for State {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        found.ok_or_else(|| Error::unsupported("a key state that is not known here"))
+        found.ok_or_else(|| Error::malformed("no such key state; the states are those of NIST SP 800-57"))
     }
 }
