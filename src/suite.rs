@@ -40,7 +40,7 @@ pub(crate) const CHUNK_BYTES: usize = 16_384;
 /// A full chunk with its tag.
 pub(crate) const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 /// Longest padded value in suite 0x04.
-pub(crate) pub(crate) const MAX_PADDED_BLOB_BYTES: usize = MAX_BLOB_BYTES + MAX_BUCKET_BYTES;
+pub(crate) const MAX_PADDED_BLOB_BYTES: usize = MAX_BLOB_BYTES + MAX_BUCKET_BYTES;
 
 /// An algorithm of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

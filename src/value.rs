@@ -177,9 +177,6 @@ impl<'a> ValueRef<'a> {
         if !padded.len().is_multiple_of(BLOCK_BYTES) {
             return Err(wrong());
         }
-        if !padded.len().is_multiple_of(BLOCK_BYTES) {
-            return Err(wrong());
-        }
         let end = last_nonzero(padded).ok_or_else(wrong)?;
         let (content, mark) = padded.split_at_checked(end).ok_or_else(wrong)?;
         let (Some(&MARK), Some((kind, content))) = (mark.first(), content.split_first()) else {
