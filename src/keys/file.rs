@@ -21,12 +21,22 @@ pub const MAX_KEYS: usize = 1_024;
 /// Longest label of a slot in bytes.
 pub const MAX_LABEL_BYTES: usize = 64;
 
+/// Largest generation: every JSON reader keeps integers up to it exact.
+pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
+
 const MAX_PARAMS: usize = 16;
 const MAX_PARAM_BYTES: usize = 1_024;
 const FORMAT: &str = "amanat-keyring";
 const PIN_FORMAT: &str = "amanat-keyring-pin";
 /// From the line of the MAC to the end: `  "mac": "`, 43 characters, `"`, LF, `}`, LF.
 const MAC_LINE_BYTES: usize = 10 + 43 + 4;
+
+/// What a reader looks at first, of whatever version the rest may be.
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    version: u64,
+}
 
 /// The file as it is written. The order of members is the order in the file.
 #[derive(Serialize, Deserialize)]
@@ -108,15 +118,16 @@ impl Form {
         if bytes.len() > MAX_KEYRING_BYTES {
             return Err(Error::limit("larger than a keyring can be (1 MiB)"));
         }
-        let form: Self = serde_json::from_slice(bytes).map_err(|error| json_fault(bytes, &error))?;
-        if form.format != FORMAT {
+        let head: Head = serde_json::from_slice(bytes).map_err(|error| json_fault(bytes, &error))?;
+        if head.format != FORMAT {
             return Err(Error::malformed("not a keyring: its `format` is not `amanat-keyring`"));
         }
-        if form.version != 1 {
+        if head.version != 1 {
             return Err(Error::unsupported(
                 "this version of the keyring file is not known here; a newer amanat may know it",
             ));
         }
+        let form: Self = serde_json::from_slice(bytes).map_err(|error| json_fault(bytes, &error))?;
         form.check_counts()?;
         form.check_canonical(bytes)?;
         Ok(form)
@@ -136,11 +147,14 @@ impl Form {
             return edited("keys", self.key_count, keys);
         }
         let params_fit = |params: &SlotParams| {
-            let fits = |text: &String| text.len() <= MAX_PARAM_BYTES;
-            params.len() <= MAX_PARAMS && params.iter().all(|(name, value)| fits(name) && fits(value))
+            params.len() <= MAX_PARAMS && params.values().all(|value| value.len() <= MAX_PARAM_BYTES)
         };
         let too_many =
             self.slots.len() > MAX_SLOTS || self.keysets.iter().any(|keyset| keyset.keys.len() > MAX_KEYS);
+        let long_label = self.slots.iter().any(|slot| slot.label.len() > MAX_LABEL_BYTES);
+        if long_label {
+            return Err(Error::limit("a slot's label is longer than 64 bytes"));
+        }
         if too_many || !self.slots.iter().all(|slot| params_fit(&slot.params)) {
             return Err(Error::limit("more slots, keys or slot parameters than a keyring can have"));
         }
@@ -244,12 +258,16 @@ impl Pin {
                 "not a keyring pin in its canonical form; if you trust the keyring, remove the pin and run again",
             )
         };
-        let form: PinForm = serde_json::from_slice(bytes).map_err(|_| wrong())?;
-        if form.format != PIN_FORMAT {
+        let head: Head = serde_json::from_slice(bytes).map_err(|_| wrong())?;
+        if head.format != PIN_FORMAT {
             return Err(wrong());
         }
-        if form.version != 1 {
+        if head.version != 1 {
             return Err(Error::unsupported("this version of the pin is not known here"));
+        }
+        let form: PinForm = serde_json::from_slice(bytes).map_err(|_| wrong())?;
+        if !(1..=MAX_INTEGER).contains(&form.generation) {
+            return Err(wrong());
         }
         let registry = Name::new(&form.registry).map_err(|_| wrong())?;
         let pin = Self { registry, generation: form.generation, mac: decode_exact(&form.mac)? };

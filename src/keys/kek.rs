@@ -8,7 +8,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 
 use crate::crypto::{Engine, kdf, random, xaes::Xaes};
 use crate::error::{Error, Result};
-use crate::ident::Name;
+use crate::ident::{Name, decode_hex};
 use crate::secret::{Secret, SecretBytes, ct_eq};
 use crate::suite::{COMMITMENT_BYTES, NONCE_BYTES, TAG_BYTES};
 use crate::wire::{Reader, base64, decode_base64, pae};
@@ -24,6 +24,7 @@ pub const MAX_ARGON2_PASSES: u32 = 16;
 
 const KEY_FILE_PREFIX: &str = "amanat-key-file-v1:";
 const SALT_BYTES: usize = 16;
+const KEK_ID_BYTES: usize = 16;
 
 /// The 32 bytes that a keyring's slots wrap.
 pub type KeyringSecret = Secret<32>;
@@ -103,6 +104,8 @@ pub enum KekErrorKind {
     Limit,
     /// Wrong key or altered slot.
     Refused,
+    /// The slot was made in a way that is not known here.
+    Unsupported,
     /// The service cannot be reached or is busy: the same call may succeed later.
     Unavailable,
 }
@@ -139,6 +142,7 @@ impl KekError {
             KekErrorKind::Malformed => Error::malformed(self.message),
             KekErrorKind::Limit => Error::limit(self.message),
             KekErrorKind::Refused => Error::altered(self.message),
+            KekErrorKind::Unsupported => Error::unsupported(self.message),
             KekErrorKind::Unavailable => Error::store("the key service did not unlock the keyring", self),
         }
     }
@@ -260,12 +264,17 @@ impl Kek for Passphrase {
         let number = |name| {
             let text = params.get(name).ok_or_else(malformed)?;
             // A number of another form is malformed; one too big for the type is over every limit.
-            let decimal =
-                !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            let decimal = digits && (text == "0" || !text.starts_with('0'));
             if decimal { Ok(text.parse::<u32>().unwrap_or(u32::MAX)) } else { Err(malformed()) }
         };
-        if params.len() != 5 || params.get("kdf").map(String::as_str) != Some("argon2id") {
-            return Err(malformed());
+        match params.get("kdf").map(String::as_str) {
+            Some("argon2id") if params.len() == 5 => {}
+            None | Some("argon2id") => return Err(malformed()),
+            Some(_) => {
+                let why = "this passphrase slot was made with another function than argon2id";
+                return Err(KekError::new(KekErrorKind::Unsupported, why));
+            }
         }
         let cost = Argon2Cost {
             memory_kib: number("memory_kib")?,
@@ -277,8 +286,9 @@ impl Kek for Passphrase {
         if salt.len() != SALT_BYTES {
             return Err(malformed());
         }
-        let kek = self.kek(cost.check()?, &salt)?;
-        unwrap_under(&kek, &slot.to_bytes(params), &wrapped.wrapped)
+        let cost = cost.check()?;
+        check_wrapped(&wrapped.wrapped)?;
+        unwrap_under(&self.kek(cost, &salt)?, &slot.to_bytes(params), &wrapped.wrapped)
             .ok_or_else(|| KekError::new(KekErrorKind::Refused, "wrong passphrase, or the slot was altered"))
     }
 }
@@ -324,7 +334,7 @@ impl KeyFile {
 
     /// Id of the KEK, as slots store it. Public.
     fn id(&self) -> String {
-        let id: Secret<16> = kdf::derive(&self.0, &[kdf::KEK_ID]);
+        let id: Secret<KEK_ID_BYTES> = kdf::derive(&self.0, &[kdf::KEK_ID]);
         id.expose().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -335,7 +345,8 @@ impl Kek for KeyFile {
     }
 
     fn matches(&self, params: &SlotParams) -> bool {
-        params.get("kek_id") == Some(&self.id())
+        // A slot whose parameters are malformed is tried, so that it is named and not passed over.
+        kek_id(params).is_none_or(|id| *id == self.id())
     }
 
     fn wrap(&self, slot: &SlotContext<'_>, secret: &KeyringSecret) -> Result<WrappedSecret, KekError> {
@@ -345,9 +356,31 @@ impl Kek for KeyFile {
     }
 
     fn unwrap(&self, slot: &SlotContext<'_>, wrapped: &WrappedSecret) -> Result<KeyringSecret, KekError> {
+        if kek_id(&wrapped.params).is_none() {
+            let why = "the parameters of this key-file slot are malformed";
+            return Err(KekError::new(KekErrorKind::Malformed, why));
+        }
+        check_wrapped(&wrapped.wrapped)?;
         unwrap_under(&self.0, &slot.to_bytes(&wrapped.params), &wrapped.wrapped)
             .ok_or_else(|| KekError::new(KekErrorKind::Refused, "wrong key file, or the slot was altered"))
     }
+}
+
+/// The KEK id of a key-file slot; `None` if its parameters are anything but that.
+fn kek_id(params: &SlotParams) -> Option<&String> {
+    let id = params.get("kek_id").filter(|_| params.len() == 1)?;
+    decode_hex(id, &mut [0; KEK_ID_BYTES]).map(|()| id)
+}
+
+/// Refuses a wrapped secret that no slot of these providers could hold.
+fn check_wrapped(wrapped: &[u8]) -> Result<(), KekError> {
+    if wrapped.len() == COMMITMENT_BYTES + NONCE_BYTES + 32 + TAG_BYTES {
+        return Ok(());
+    }
+    Err(KekError::new(
+        KekErrorKind::Malformed,
+        "the wrapped secret of a slot has another length than 104 bytes",
+    ))
 }
 
 /// `commitment ‖ nonce ‖ XAES-256-GCM(wrap key, nonce, secret, context)`.

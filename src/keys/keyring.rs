@@ -3,7 +3,9 @@
 
 use core::fmt;
 
-use super::file::{Form, KeyForm, KeysetForm, MAX_KEYS, MAX_LABEL_BYTES, MAX_SLOTS, Pin, SlotForm};
+use super::file::{
+    Form, KeyForm, KeysetForm, MAX_INTEGER, MAX_KEYS, MAX_LABEL_BYTES, MAX_SLOTS, Pin, SlotForm,
+};
 use super::file::{authenticated_part, decode_exact, parse_key_names, parse_option, parse_time};
 use super::kek::{
     Kek, KekErrorKind, KeyringSecret, SlotContext, SlotParams, WrappedSecret, unwrap_secret, wrap_secret,
@@ -79,8 +81,8 @@ impl KeyringFile {
 
     /// What must hold of a keyring whoever wrote it.
     fn check(&self) -> Result<()> {
-        if self.generation == 0 {
-            return Err(Error::malformed("the keyring's generation is 0"));
+        if !(1..=MAX_INTEGER).contains(&self.generation) {
+            return Err(Error::malformed("the keyring's generation is not 1 to 2^53-1"));
         }
         if self.slots.is_empty() {
             return Err(Error::malformed("the keyring has no slot: nothing could ever unlock it"));
@@ -372,14 +374,17 @@ impl Keyring {
     /// Makes a key the one that seals. The former primary stays active and opens.
     ///
     /// # Errors
-    /// `UnknownKey`; `KeyUnusable` if its state does not allow it.
+    /// `UnknownKey`; `KeyUnusable` if its state does not allow it: a suspended key must be [resumed](Self::resume) first.
     pub fn activate(&mut self, id: KeyId, now: Timestamp) -> Result<()> {
         let key = self.key_mut(id)?;
+        if key.state == State::Suspended {
+            let why = format!("key {} is suspended; resume it before it may seal again", id.short());
+            return Err(Error::key_unusable(id, why));
+        }
         if key.state != State::Active {
             key.change_to(State::Active)?;
         }
         key.activated.get_or_insert(now);
-        key.suspended = None;
         let purpose = key.purpose;
         for key in self.keys.iter_mut().map(|key| &mut key.info).filter(|key| key.purpose == purpose) {
             key.primary = key.id == id;
@@ -395,6 +400,21 @@ impl Keyring {
         let key = self.key_mut(id)?;
         key.change_to(State::Suspended)?;
         key.suspended = Some(now);
+        Ok(())
+    }
+
+    /// Ends a suspension: the key opens again, and does not seal.
+    ///
+    /// # Errors
+    /// `UnknownKey`; `KeyUnusable` if it is not suspended.
+    pub fn resume(&mut self, id: KeyId) -> Result<()> {
+        let key = self.key_mut(id)?;
+        if key.state != State::Suspended {
+            let why = format!("key {} is {} and not suspended", id.short(), key.state);
+            return Err(Error::key_unusable(id, why));
+        }
+        key.change_to(State::Active)?;
+        key.suspended = None;
         Ok(())
     }
 
@@ -469,8 +489,8 @@ impl Keyring {
     /// # Errors
     /// `Entropy`; `Limit` if it would exceed [`MAX_KEYRING_BYTES`](super::MAX_KEYRING_BYTES).
     pub fn to_bytes(&mut self, now: Timestamp) -> Result<Vec<u8>> {
-        let generation =
-            self.generation.checked_add(1).ok_or_else(|| Error::limit("the generation number is used up"))?;
+        let generation = self.generation.checked_add(1).filter(|next| *next <= MAX_INTEGER);
+        let generation = generation.ok_or_else(|| Error::limit("the generation number is used up"))?;
         let wrap = wrapping_key(&self.secret, &self.registry);
         let mut keysets = Vec::new();
         for purpose in Purpose::ALL {
@@ -581,6 +601,9 @@ impl Key {
 impl LockedKey {
     fn read(purpose: &str, form: &KeyForm) -> Result<Self> {
         let (id, purpose, state) = parse_key_names(&form.id, purpose, &form.state)?;
+        if form.messages > MAX_MESSAGES_PER_KEY {
+            return Err(Error::limit("more messages are counted than one key may seal (2^44)").at_key(id));
+        }
         let wrapped = form.wrapped.as_ref().map(|text| decode_exact::<72>(text).map(Vec::from)).transpose();
         let wrapped = wrapped.map_err(|error| error.at_key(id))?;
         if wrapped.is_none() != (state == State::Destroyed) {
@@ -631,6 +654,13 @@ impl Slot {
         check_label(&form.label).map_err(|error| Error::malformed(error.message().to_owned()))?;
         decode_hex(&form.id, &mut [0; 8])
             .ok_or_else(|| Error::malformed("a slot id is 16 lower-case hex digits"))?;
+        let params = &form.params;
+        let named = params.keys().chain([&form.provider]).all(|name| Name::new(name).is_ok());
+        if !named || params.values().any(|value| value.chars().any(char::is_control)) {
+            return Err(Error::malformed(
+                "the provider and parameters of a slot have names of A-Z a-z 0-9 _ - . and texts without control characters",
+            ));
+        }
         let mut wrapped = Vec::new();
         decode_base64(&form.wrapped, &mut wrapped)?;
         let created = parse_time(&form.created)?;
