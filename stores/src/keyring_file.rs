@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The keyring file on disk: read, written and locked as SPEC 6.4 and 6.5 say.
+//!
+//! Owns the lock and the pin beside the file. Never writes a keyring that was not read back and found genuine.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use amanat::error::{Error, Kind, Result};
+use amanat::ident::Timestamp;
+use amanat::keys::{Kek, Keyring, KeyringFile, MAX_KEYRING_BYTES, Pin};
+
+use crate::durable::{Access, PartFile, failed};
+
+/// Largest pin in bytes.
+const MAX_PIN_BYTES: usize = 4_096;
+
+/// Where a keyring lies, with its lock (`<keyring>.lock`) and its pin (`<keyring>.pin`) beside it.
+#[derive(Clone, Debug)]
+pub struct KeyringPath {
+    path: PathBuf,
+}
+
+/// The exclusive lock of the one writer; freed when dropped, and by the system when its process dies.
+#[derive(Debug)]
+struct Lock {
+    _file: File,
+}
+
+impl KeyringPath {
+    /// Names a keyring; nothing is read yet.
+    #[must_use]
+    pub fn open(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The keyring file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file that holds the pin.
+    #[must_use]
+    pub fn pin_path(&self) -> PathBuf {
+        self.beside(".pin")
+    }
+
+    /// Reads the keyring without unlocking it.
+    ///
+    /// # Errors
+    /// `Store` if the file cannot be read; otherwise as [`KeyringFile::parse`].
+    pub fn read(&self) -> Result<KeyringFile> {
+        KeyringFile::parse(&self.read_bytes()?)
+    }
+
+    /// The pin, if this machine has one.
+    ///
+    /// # Errors
+    /// `Store` if it cannot be read; otherwise as [`Pin::parse`].
+    pub fn pin(&self) -> Result<Option<Pin>> {
+        match read_bounded(&self.pin_path(), MAX_PIN_BYTES) {
+            Ok(bytes) => Pin::parse(&bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&self.pin_path(), "cannot be read", error)),
+        }
+    }
+
+    /// Reads and unlocks the keyring, checks it against the pin, and moves the pin on if the keyring is newer.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read) and [`KeyringFile::unlock`]. A pin that cannot be written because the folder is read-only is no error.
+    pub fn unlock(&self, kek: &dyn Kek) -> Result<Keyring> {
+        let keyring = self.read()?.unlock(kek, self.pin()?.as_ref())?;
+        let known = self.pin()?.map(|pin| pin.generation());
+        if known.is_none_or(|known| known < keyring.generation()) {
+            self.remember_as_reader(&keyring)?;
+        }
+        Ok(keyring)
+    }
+
+    /// Writes the first generation of a new keyring.
+    ///
+    /// # Errors
+    /// `Store` if the file or its pin exists already, is being written, or cannot be written.
+    pub fn create(&self, keyring: &mut Keyring, now: Timestamp) -> Result<()> {
+        let lock = self.lock()?;
+        for path in [self.path.clone(), self.pin_path()] {
+            if fs::symlink_metadata(&path).is_ok() {
+                let exists = io::Error::from(io::ErrorKind::AlreadyExists);
+                return Err(failed(&path, "a keyring is never overwritten; choose another path", exists));
+            }
+        }
+        self.write(keyring, now, &lock)
+    }
+
+    /// Changes the keyring: lock, read, unlock, change, write, pin. Only when this returns may a new key or allowance be used.
+    ///
+    /// # Errors
+    /// `Store` if another process is changing the keyring or a file cannot be written, the keyring then being as it was;
+    /// as [`unlock`](Self::unlock); what `change` fails with, nothing being written.
+    pub fn update<T>(
+        &self,
+        kek: &dyn Kek,
+        now: Timestamp,
+        change: impl FnOnce(&mut Keyring) -> Result<T>,
+    ) -> Result<T> {
+        let lock = self.lock()?;
+        let mut keyring = self.read()?.unlock(kek, self.pin()?.as_ref())?;
+        let changed = change(&mut keyring)?;
+        self.write(&mut keyring, now, &lock)?;
+        Ok(changed)
+    }
+
+    /// As [`update`](Self::update) with a keyring that is unlocked already: the KEK is used only if the file has changed since.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update). After a failure `keyring` may be ahead of the file; the next call reads the file again.
+    pub fn update_unlocked<T>(
+        &self,
+        keyring: &mut Keyring,
+        kek: &dyn Kek,
+        now: Timestamp,
+        change: impl FnOnce(&mut Keyring) -> Result<T>,
+    ) -> Result<T> {
+        let lock = self.lock()?;
+        let bytes = self.read_bytes()?;
+        if keyring.verify(&bytes).is_err() {
+            *keyring = KeyringFile::parse(&bytes)?.unlock(kek, self.pin()?.as_ref())?;
+        }
+        let changed = change(keyring)?;
+        self.write(keyring, now, &lock)?;
+        Ok(changed)
+    }
+
+    fn read_bytes(&self) -> Result<Vec<u8>> {
+        read_bounded(&self.path, MAX_KEYRING_BYTES).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                failed(&self.path, "there is no such keyring; make one with `amanat init`", error)
+            }
+            _ => failed(&self.path, "cannot be read", error),
+        })
+    }
+
+    /// New file in the same folder, fsync, read back and unlock, rename, fsync of the folder; then the pin (SPEC 6.5).
+    fn write(&self, keyring: &mut Keyring, now: Timestamp, lock: &Lock) -> Result<()> {
+        let bytes = keyring.to_bytes(now)?;
+        let mut part = PartFile::create(&self.path, Access::Owner)?;
+        let written = part.write_all(&bytes).and_then(|()| part.sync());
+        written.map_err(|error| failed(&self.path, "cannot be written; it is as it was", error))?;
+        let read_back = read_bounded(part.path(), MAX_KEYRING_BYTES);
+        let read_back =
+            read_back.map_err(|error| failed(&self.path, "cannot be read back; it is as it was", error))?;
+        keyring.verify(&read_back)?;
+        part.commit()?;
+        self.remember(keyring, lock)
+    }
+
+    fn remember(&self, keyring: &Keyring, _lock: &Lock) -> Result<()> {
+        let Some(pin) = keyring.pin() else { return Ok(()) };
+        let path = self.pin_path();
+        let mut part = PartFile::create(&path, Access::Owner)?;
+        part.write_all(&pin.to_bytes()).map_err(|error| failed(&path, "cannot be written", error))?;
+        part.commit()
+    }
+
+    /// Moves the pin on after reading. A writer at work does it itself; a read-only folder keeps the pin it has.
+    fn remember_as_reader(&self, keyring: &Keyring) -> Result<()> {
+        let lock = match self.lock() {
+            Ok(lock) => lock,
+            Err(error) if is_busy_or_read_only(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        // Under the lock nobody else moves the pin; another may have done so before.
+        if self.pin()?.is_some_and(|pin| pin.generation() >= keyring.generation()) {
+            return Ok(());
+        }
+        match self.remember(keyring, &lock) {
+            Err(error) if is_busy_or_read_only(&error) => Ok(()),
+            done => done,
+        }
+    }
+
+    fn lock(&self) -> Result<Lock> {
+        let path = self.beside(".lock");
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = opened.map_err(|error| failed(&path, "cannot be opened for locking", error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(failed(
+                &self.path,
+                "another process is changing the keyring; run again when it has ended",
+                io::Error::from(io::ErrorKind::WouldBlock),
+            )),
+            Err(TryLockError::Error(error)) => Err(failed(&path, "cannot be locked", error)),
+        }
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(suffix);
+        name.into()
+    }
+}
+
+/// Reads a file of at most `limit` bytes; a longer one gives one byte more, which its parser refuses as too long.
+fn read_bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn is_busy_or_read_only(error: &Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, WouldBlock};
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    error.kind() == Kind::Store
+        && source.is_some_and(|io| matches!(io.kind(), PermissionDenied | ReadOnlyFilesystem | WouldBlock))
+}
