@@ -99,9 +99,9 @@ impl Drop for PartFile {
 }
 
 fn part_path(target: &Path) -> Result<PathBuf> {
-    let name = target.file_name().ok_or_else(|| {
-        Error::store("the path names no file", io::Error::from(io::ErrorKind::InvalidInput))
-    })?;
+    let name = target
+        .file_name()
+        .ok_or_else(|| refused(target, "the path names no file", io::ErrorKind::InvalidInput))?;
     let mut part = std::ffi::OsString::from(".");
     part.push(name);
     part.push(PART_SUFFIX);
@@ -153,15 +153,21 @@ fn sync_folder(path: &Path) -> Result<()> {
 }
 
 fn busy(path: &Path) -> Error {
-    failed(
-        path,
-        "is being written by another process; wait for it to end",
-        io::Error::from(io::ErrorKind::WouldBlock),
-    )
+    refused(path, "is being written by another process; wait for it to end", io::ErrorKind::WouldBlock)
 }
 
-/// An error of the file system: path, what failed, and the system's reason.
+/// An error of the file system: path and what failed; the system's reason is its source.
 pub(crate) fn failed(path: &Path, what: &str, error: io::Error) -> Error {
-    let reason = if error.raw_os_error().is_some() { format!(": {error}") } else { String::new() };
-    Error::store(format!("{}: {what}{reason}", path.display()), error)
+    Error::store(format!("{}: {what}", path.display()), error)
+}
+
+/// A refusal of our own, as an error of the file system.
+pub(crate) fn refused(path: &Path, what: &str, kind: io::ErrorKind) -> Error {
+    let reason = match kind {
+        io::ErrorKind::AlreadyExists => "the file exists",
+        io::ErrorKind::PermissionDenied => "its mode is too open",
+        io::ErrorKind::WouldBlock => "its lock is held",
+        _ => "no file can have this path",
+    };
+    failed(path, what, io::Error::new(kind, reason))
 }

@@ -11,7 +11,7 @@ use amanat::error::{Error, Kind, Result};
 use amanat::ident::Timestamp;
 use amanat::keys::{Kek, Keyring, KeyringFile, MAX_KEYRING_BYTES, Pin};
 
-use crate::durable::{Access, PartFile, failed};
+use crate::durable::{Access, PartFile, failed, refused};
 
 /// Largest pin in bytes.
 const MAX_PIN_BYTES: usize = 4_096;
@@ -88,8 +88,11 @@ impl KeyringPath {
         let lock = self.lock()?;
         for path in [self.path.clone(), self.pin_path()] {
             if fs::symlink_metadata(&path).is_ok() {
-                let exists = io::Error::from(io::ErrorKind::AlreadyExists);
-                return Err(failed(&path, "a keyring is never overwritten; choose another path", exists));
+                return Err(refused(
+                    &path,
+                    "a keyring is never overwritten; choose another path",
+                    io::ErrorKind::AlreadyExists,
+                ));
             }
         }
         self.write(keyring, now, &lock)
@@ -188,10 +191,10 @@ impl KeyringPath {
         let file = opened.map_err(|error| failed(&path, "cannot be opened for locking", error))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(failed(
+            Err(TryLockError::WouldBlock) => Err(refused(
                 &self.path,
                 "another process is changing the keyring; run again when it has ended",
-                io::Error::from(io::ErrorKind::WouldBlock),
+                io::ErrorKind::WouldBlock,
             )),
             Err(TryLockError::Error(error)) => Err(failed(&path, "cannot be locked", error)),
         }

@@ -11,7 +11,7 @@ use amanat::error::{Error, Result};
 use amanat::keys::{KeyFile, MAX_PASSPHRASE_BYTES, Passphrase};
 use amanat::secret::SecretBytes;
 
-use crate::durable::{Access, PartFile, failed};
+use crate::durable::{Access, PartFile, failed, refused};
 
 /// Largest key file or passphrase file: a passphrase and a line end of two bytes, and one byte more to see that it is too long.
 const MAX_BYTES: usize = MAX_PASSPHRASE_BYTES + 3;
@@ -45,8 +45,11 @@ pub fn read_passphrase(path: &Path) -> Result<Passphrase> {
 /// `Store` if the file exists or cannot be written.
 pub fn create_key_file(path: &Path, key: &KeyFile) -> Result<()> {
     if std::fs::symlink_metadata(path).is_ok() {
-        let exists = io::Error::from(io::ErrorKind::AlreadyExists);
-        return Err(failed(path, "a key file is never overwritten; choose another path", exists));
+        return Err(refused(
+            path,
+            "a key file is never overwritten; choose another path",
+            io::ErrorKind::AlreadyExists,
+        ));
     }
     let mut part = PartFile::create(path, Access::Owner)?;
     part.write_all(key.to_text().expose()).map_err(|error| failed(path, "cannot be written", error))?;
@@ -71,11 +74,10 @@ fn check_owner_only(path: &Path, file: &File) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let metadata = file.metadata().map_err(|error| failed(path, "cannot be looked at", error))?;
         if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-            let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-            return Err(failed(
+            return Err(refused(
                 path,
                 "others than its owner may read or write it; run `chmod 600` on it",
-                denied,
+                io::ErrorKind::PermissionDenied,
             ));
         }
     }

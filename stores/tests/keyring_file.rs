@@ -212,6 +212,7 @@ fn a_full_disk_leaves_the_old_keyring_whole() {
         assert_eq!(error.kind(), Kind::Store, "{error}");
         assert_eq!(fs::read(path.path()).unwrap(), before);
         assert_eq!(path.unlock(&kek).unwrap().generation(), 1);
+        drop(filler);
         fs::remove_file(target.join("filler")).unwrap();
         reserve(&path, &kek, 1).unwrap();
         assert_eq!(path.unlock(&kek).unwrap().generation(), 2);
