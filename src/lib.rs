@@ -30,6 +30,8 @@ pub mod schema;
 
 pub mod record;
 
+pub mod inspect;
+
 pub use context::{FieldContext, RecordId};
 pub use crypto::Engine;
 pub use envelope::Envelope;
