@@ -34,6 +34,7 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// `Unsupported` for another version or suite; `Malformed` for a length that no envelope has.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let (suite, key, header) = parse_header(bytes)?;
         let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
@@ -84,6 +85,7 @@ impl fmt::Debug for Envelope<'_> {
 }
 
 /// Reads suite and key id of an envelope that may go on.
+#[inline]
 pub(crate) fn parse_header(bytes: &[u8]) -> Result<(Suite, KeyId, &[u8; HEADER_BYTES])> {
     let header = Reader::new(bytes).take_array::<HEADER_BYTES>()?;
     let [version, suite, key @ ..] = *header;

@@ -184,25 +184,18 @@ impl FieldSealer {
         if length > MAX_FIELD_BYTES {
             return self.seal_blob(record, value, out);
         }
+        let nonce = self.cipher.next_nonce(nonces)?;
         let start = out.len();
-        let padded = self.bucket.round_up(length + 2);
-        let mut prefix = [0; HEADER_BYTES + NONCE_BYTES];
-        let (head, nonce) = prefix.split_at_mut(HEADER_BYTES);
-        head.copy_from_slice(&self.header);
-        let nonce: &mut [u8; NONCE_BYTES] =
-            nonce.try_into().map_err(|_| Error::misuse("length of the nonce"))?;
-        self.cipher.next_nonce(nonces, nonce)?;
-        let nonce = *nonce;
-        out.reserve(prefix.len() + padded + TAG_BYTES);
-        out.extend_from_slice(&prefix);
+        out.reserve(HEADER_BYTES + NONCE_BYTES + self.bucket.round_up(length + 2) + TAG_BYTES);
+        out.extend_from_slice(&self.header);
+        out.extend_from_slice(&nonce.first);
+        out.extend_from_slice(&nonce.second);
         value.append_padded(self.bucket, out);
         out.extend_from_slice(&[0; TAG_BYTES]);
         let text = out.get_mut(start + HEADER_BYTES + NONCE_BYTES..).unwrap_or_default();
         let ad = self.ad.set(&self.header, record.as_bytes());
-        let sealed = text
-            .split_last_chunk_mut()
-            .ok_or(Unauthentic)
-            .and_then(|(text, tag)| self.cipher.seal(&nonce, ad, text, tag));
+        let text = text.split_last_chunk_mut().ok_or(Unauthentic);
+        let sealed = text.and_then(|(text, tag)| self.cipher.seal(&nonce, ad, text, tag));
         sealed.map_err(|Unauthentic| {
             out.truncate(start);
             Error::limit("the cipher refused the value's length")
@@ -242,37 +235,55 @@ impl FieldSealer {
 }
 
 impl Cipher {
-    /// Writes a fresh nonce; for AES its first half is the salt in use.
+    /// A fresh nonce; for AES its first half is the salt in use.
     #[inline]
-    fn next_nonce(&mut self, nonces: &mut Nonces, nonce: &mut [u8; NONCE_BYTES]) -> Result<()> {
-        let Self::Aes { xaes, salt, ready, left } = self else {
-            return nonces.fill(nonce);
-        };
-        if *left == 0 {
-            nonces.fill(salt)?;
-            *ready = Some(xaes.derive(salt));
-            *left = MAX_MESSAGES_PER_SALT;
+    fn next_nonce(&mut self, nonces: &mut Nonces) -> Result<NonceHalves> {
+        let mut nonce = NonceHalves { first: [0; 12], second: [0; 12] };
+        match self {
+            Self::Aes { xaes, salt, ready, left } => {
+                if *left == 0 {
+                    nonces.fill(salt)?;
+                    *ready = Some(xaes.derive(salt));
+                    *left = MAX_MESSAGES_PER_SALT;
+                }
+                *left -= 1;
+                nonce.first = *salt;
+            }
+            Self::ChaCha(_) => nonces.fill(&mut nonce.first)?,
         }
-        *left -= 1;
-        let (first, second) = nonce.split_at_mut(SALT_BYTES);
-        first.copy_from_slice(salt);
-        let second: &mut [u8; 12] = second.try_into().map_err(|_| Error::misuse("length of the nonce"))?;
-        nonces.fill(second)
+        nonces.fill(&mut nonce.second)?;
+        Ok(nonce)
     }
 
     #[inline]
     fn seal(
         &self,
-        nonce: &[u8; NONCE_BYTES],
+        nonce: &NonceHalves,
         ad: &[u8],
         text: &mut [u8],
         tag: &mut [u8; TAG_BYTES],
     ) -> Result<(), Unauthentic> {
         match self {
-            Self::Aes { ready: Some(key), .. } => key.seal(split(nonce).1, ad, text, tag),
-            Self::Aes { xaes, .. } => xaes.seal(nonce, ad, text, tag),
-            Self::ChaCha(key) => key.seal(nonce, ad, text, tag),
+            Self::Aes { ready: Some(key), .. } => key.seal(nonce.second, ad, text, tag),
+            Self::Aes { xaes, .. } => xaes.derive(&nonce.first).seal(nonce.second, ad, text, tag),
+            Self::ChaCha(key) => key.seal(&nonce.whole(), ad, text, tag),
         }
+    }
+}
+
+/// A nonce in the halves that XAES treats apart, so that neither is copied together with bytes just written.
+struct NonceHalves {
+    first: Salt,
+    second: [u8; 12],
+}
+
+impl NonceHalves {
+    fn whole(&self) -> [u8; NONCE_BYTES] {
+        let mut whole = [0; NONCE_BYTES];
+        let (first, second) = whole.split_at_mut(SALT_BYTES);
+        first.copy_from_slice(&self.first);
+        second.copy_from_slice(&self.second);
+        whole
     }
 }
 
@@ -408,6 +419,7 @@ impl FieldOpener {
     /// # Errors
     /// `Malformed`, `Unsupported` and `Limit` of the grammar; `UnknownKey` and `KeyUnusable` of the header's key; `Unauthentic` for
     /// everything that goes wrong once a key is used: altered bytes and another context look the same.
+    #[inline]
     pub fn open(&mut self, record: &RecordId<'_>, envelope: &[u8]) -> Result<ValueRef<'_>> {
         let envelope = Envelope::parse(envelope)?;
         self.open_parsed(record, &envelope)

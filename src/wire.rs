@@ -19,19 +19,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes `count` bytes.
+    #[inline]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
-            let missing = count - self.rest.len();
-            let s = if missing == 1 { "" } else { "s" };
-            return Err(Error::malformed(format!("truncated by at least {missing} byte{s}"))
-                .at_offset(self.offset + self.rest.len()));
+            return Err(self.truncated(count));
         };
         self.rest = rest;
         self.offset += count;
         Ok(taken)
     }
 
+    #[cold]
+    fn truncated(&self, wanted: usize) -> Error {
+        let missing = wanted - self.rest.len();
+        let s = if missing == 1 { "" } else { "s" };
+        let error = Error::malformed(format!("truncated by at least {missing} byte{s}"));
+        error.at_offset(self.offset + self.rest.len())
+    }
+
     /// Takes `N` bytes as an array.
+    #[inline]
     pub(crate) fn take_array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
         let offset = self.offset;
         let taken = self.take(N)?;
@@ -50,6 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Splits the last `N` bytes off what is left.
+    #[inline]
     pub(crate) fn take_last<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
         let Some((rest, last)) = self.rest.split_last_chunk::<N>() else {
             return Err(Error::malformed("truncated").at_offset(self.offset + self.rest.len()));

@@ -12,6 +12,8 @@ use crate::secret::Secret;
 
 /// Blocks encrypted together.
 const WIDTH: usize = 64;
+/// Bytes used of a block: half a nonce.
+const PART: usize = 12;
 
 /// Random bytes of the operating system.
 pub(crate) fn bytes<const N: usize>() -> Result<[u8; N]> {
@@ -33,7 +35,7 @@ pub(crate) enum Nonces {
     Batch(Box<Expander>),
     /// Known answers in this crate's own tests.
     #[cfg(test)]
-    Fixed([u8; 24]),
+    Fixed(&'static [u8]),
 }
 
 /// AES-256-CTR under a one-call key, [`WIDTH`] blocks at a time.
@@ -61,21 +63,24 @@ impl Nonces {
         })))
     }
 
-    /// Writes the next random bytes to `out`: a nonce or a part of one.
+    /// Writes the next random bytes to `out`: a nonce or a half of one.
     #[inline]
     pub(crate) fn fill<const N: usize>(&mut self, out: &mut [u8; N]) -> Result<()> {
+        const { assert!(N.is_multiple_of(PART), "a nonce is drawn in halves") };
         match self {
             Self::Single => getrandom::fill(out).map_err(|_| Error::entropy()),
             Self::Batch(expander) => {
-                for part in out.chunks_mut(16) {
-                    part.copy_from_slice(expander.block().split_at(part.len()).0);
+                // Arrays of a fixed length are copied in registers, which the reader right after need not wait for.
+                for part in out.as_chunks_mut::<PART>().0 {
+                    *part = *expander.block();
                 }
                 Ok(())
             }
             #[cfg(test)]
-            Self::Fixed(nonce) => {
-                let tail = nonce.len().checked_sub(N).and_then(|start| nonce.get(start..));
-                out.copy_from_slice(tail.ok_or_else(Error::entropy)?);
+            Self::Fixed(bytes) => {
+                let (first, rest) = bytes.split_first_chunk().ok_or_else(Error::entropy)?;
+                *out = *first;
+                *bytes = rest;
                 Ok(())
             }
         }
@@ -83,13 +88,13 @@ impl Nonces {
 }
 
 impl Expander {
-    /// The next block of the key stream.
+    /// The first bytes of the next block of the key stream.
     #[inline]
-    fn block(&mut self) -> &[u8; 16] {
+    fn block(&mut self) -> &[u8; PART] {
         if self.next >= WIDTH {
             self.refill();
         }
-        let block = self.blocks.get(self.next).map_or(&[0; 16], |block| &block.0);
+        let block = self.blocks.get(self.next).and_then(|block| block.first_chunk()).unwrap_or(&[0; PART]);
         self.next += 1;
         block
     }
