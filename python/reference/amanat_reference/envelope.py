@@ -2,6 +2,7 @@
 """SPEC.md 5.3 to 5.8: the envelope, its text form, sealing and opening."""
 from __future__ import annotations
 
+import re
 from typing import NamedTuple, Sequence
 
 from . import aead, keys, value
@@ -58,16 +59,12 @@ class Field(NamedTuple):
 
 def parse(data: bytes) -> Envelope:
     """The keyless grammar, SPEC 5.3."""
-    if len(data) > MAX_ENVELOPE:
-        raise Malformed("envelope: too long")
-    if not data:
-        raise Malformed("envelope: empty")
-    if data[0] != VERSION:
-        raise Unsupported("envelope: version %d" % data[0])
-    if len(data) >= 2 and data[1] not in SUITE_NAMES:
-        raise Unsupported("envelope: suite %d" % data[1])
     if len(data) < HEADER:
         raise Malformed("envelope: header cut short")
+    if data[0] != VERSION:
+        raise Unsupported("envelope: version %d" % data[0])
+    if data[1] not in SUITE_NAMES:
+        raise Unsupported("envelope: suite %d" % data[1])
     envelope = Envelope(data[1], data[2:HEADER], data[HEADER:])
     if len(envelope.body) < OVERHEAD[envelope.suite]:
         raise Malformed("envelope: body too short")
@@ -87,6 +84,8 @@ def from_text(text: str) -> bytes:
     """The bytes of an envelope in text form, SPEC 5.8; they are parsed too."""
     if len(text) > len(TEXT_PREFIX) + MAX_ENVELOPE * 4 // 3 + 1:
         raise Malformed("envelope: too long")
+    if re.match(r"amn[0-9]{1,3}\.", text) and not text.startswith(TEXT_PREFIX):
+        raise Unsupported("envelope: another version of the text form")
     if not text.startswith(TEXT_PREFIX):
         raise Malformed("envelope: the text must begin with amn1.")
     data = unb64(text[len(TEXT_PREFIX):])

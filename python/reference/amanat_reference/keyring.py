@@ -17,8 +17,7 @@ from . import aead, keys
 from .errors import KeyUnusable, Limit, Malformed, Refusal, Rollback, Unauthentic, Unsupported
 from .wire import (MAX_ARGON2_LANES, MAX_ARGON2_MEMORY_KIB, MAX_ARGON2_PASSES, MAX_KEYRING_BYTES,
                    MAX_KEYS, MAX_LABEL_BYTES, MAX_MESSAGES_PER_KEY, MAX_PARAM_BYTES, MAX_PARAMS,
-                   MAX_PASSPHRASE_BYTES, MAX_SLOTS, MIN_ARGON2_MEMORY_KIB, MIN_PASSPHRASE_BYTES,
-                   b64, check_name, check_time, pae, unb64, unhex)
+                   MAX_PASSPHRASE_BYTES, MAX_SLOTS, MIN_ARGON2_MEMORY_KIB, b64, check_name, check_time, pae, unb64, unhex)
 
 MEMBERS = ("format", "version", "registry", "generation", "created", "updated", "slot_count",
            "key_count", "slots", "keysets", "mac")
@@ -29,6 +28,8 @@ KEY_MEMBERS = ("id", "state", "primary", "created") + DATES + (
 PIN_MEMBERS = ("format", "version", "registry", "generation", "mac")
 KEY_FILE_PREFIX = "amanat-key-file-v1:"
 MAX_INTEGER = (1 << 53) - 1
+MAX_DAYS = (1 << 32) - 1
+MAX_PIN_BYTES = 1024
 WRAPPED_SECRET = 104
 WRAPPED_KEY = 72
 
@@ -149,9 +150,9 @@ def _slot(item: Any) -> Slot:
     if len(params) > MAX_PARAMS:
         raise Limit("params: more than 16")
     for name, text in params.items():
-        if max(len(_text(name).encode()), len(_text(text).encode())) > MAX_PARAM_BYTES:
-            raise Limit("params: a name or value of more than 1,024 bytes")
         check_name(name)
+        if len(_text(text).encode()) > MAX_PARAM_BYTES:
+            raise Limit("params: a value of more than 1,024 bytes")
     if list(params) != sorted(params, key=lambda name: name.encode()):
         raise Malformed("params: not in ascending order")
     return Slot(slot["id"], slot["provider"], params, unb64(_text(slot["wrapped"])))
@@ -168,7 +169,8 @@ def _key(item: Any) -> Dict[str, Any]:
     for name in DATES:
         if key[name] is not None:
             check_time(_text(key[name]))
-    _count(key["cryptoperiod_days"])
+    if _count(key["cryptoperiod_days"]) > MAX_DAYS:
+        raise Malformed("cryptoperiod_days: more than 2^32-1")
     if _count(key["messages"]) > MAX_MESSAGES_PER_KEY:
         raise Limit("messages: more than 2^44")
     if (key["wrapped"] is None) != (key["state"] == "destroyed"):
@@ -207,6 +209,8 @@ def parse(raw: bytes) -> Keyring:
     check_time(_text(document["created"]))
     check_time(_text(document["updated"]))
     slots = [_slot(item) for item in _list(document["slots"], MAX_SLOTS)]
+    if not slots:
+        raise Malformed("keyring: no slot")
     found = _keysets(document["keysets"])
     if _count(document["slot_count"]) != len(slots) or _count(document["key_count"]) != len(found):
         raise Malformed("keyring: slot_count or key_count is wrong")
@@ -239,7 +243,7 @@ def _unwrap_secret(kek: bytes, context: bytes, wrapped: bytes) -> bytes:
 
 
 def _decimal(text: str, least: int, most: int) -> int:
-    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", text):
+    if not re.fullmatch(r"0|[1-9][0-9]*", text):
         raise Malformed("params: a decimal number is expected")
     if not least <= int(text) <= most:
         raise Limit("params: Argon2id outside %d to %d" % (least, most))
@@ -248,10 +252,10 @@ def _decimal(text: str, least: int, most: int) -> int:
 
 def passphrase_kek(passphrase: str, params: Dict[str, str]) -> bytes:
     """SPEC 6.3, provider `passphrase`. Limits first, then the work."""
+    if params.get("kdf", "argon2id") != "argon2id":
+        raise Unsupported("params: kdf is not argon2id")
     if tuple(params) != ("kdf", "lanes", "memory_kib", "passes", "salt"):
         raise Malformed("params: not those of the provider passphrase")
-    if params["kdf"] != "argon2id":
-        raise Unsupported("params: kdf is not argon2id")
     lanes = _decimal(params["lanes"], 1, MAX_ARGON2_LANES)
     passes = _decimal(params["passes"], 1, MAX_ARGON2_PASSES)
     # RFC 9106 section 3.1 asks for at least 8 KiB a lane.
@@ -259,8 +263,8 @@ def passphrase_kek(passphrase: str, params: Dict[str, str]) -> bytes:
     salt, text = unb64(params["salt"]), passphrase.encode("utf-8")
     if len(salt) != 16:
         raise Malformed("params: a salt of 16 bytes is expected")
-    if not MIN_PASSPHRASE_BYTES <= len(text) <= MAX_PASSPHRASE_BYTES:
-        raise Limit("passphrase: 12 to 1,024 bytes expected")
+    if len(text) > MAX_PASSPHRASE_BYTES:
+        raise Limit("passphrase: more than 1,024 bytes")
     return Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes,
                     memory_cost=memory).derive(text)
 
@@ -340,6 +344,8 @@ class Pin(NamedTuple):
 
 def parse_pin(raw: bytes) -> Pin:
     """SPEC 6.4."""
+    if len(raw) > MAX_PIN_BYTES:
+        raise Malformed("pin: too long")
     document = _parse_json(raw)
     if not isinstance(document, dict) or document.get("format") != "amanat-keyring-pin":
         raise Malformed("pin: format is not amanat-keyring-pin")

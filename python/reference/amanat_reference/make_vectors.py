@@ -212,7 +212,6 @@ def make_grammar(files: Files) -> None:
             [("text", envelope.to_text(data)), ("envelope", data)])
     for name, about, bad in (
             ("prefix_missing", "no prefix", text[5:]),
-            ("prefix_of_version_2", "another prefix", "amn2." + text[5:]),
             ("prefix_upper_case", "prefix in capitals", "AMN1." + text[5:]),
             ("padding", "a padding sign", short + "="),
             ("standard_alphabet", "the alphabet with + and /", text[:30] + "+/" + text[32:]),
@@ -225,6 +224,8 @@ def make_grammar(files: Files) -> None:
             ("envelope_cut_short", "good letters of half an envelope", text[:45])):
         put(files, "text_refused_" + name, "envelope-text", "malformed", "Refused: %s." % about,
             [("text", bad)])
+    put(files, "text_refused_version_2", "envelope-text", "unsupported",
+        "Refused: the prefix of another version.", [("text", "amn2." + text[5:])])
 
 
 class Case:
@@ -329,6 +330,7 @@ def make_open_refused(files: Files) -> None:
     add("record_id_with_zero_after", "unauthentic", "a record id with a zero byte after it", one,
         record_id=RECORD + b"\x00")
     add("record_id_too_long", "limit", "a record id of 1,025 bytes", one, record_id=b"r" * 1025)
+    add("record_id_empty", "limit", "an empty record id", one, record_id=b"")
     add("suite_1_called_2", "unauthentic", "the suite byte changed from 1 to 2", one,
         envelope=flip(one.data, 1, 3))
     add("suite_2_called_1", "unauthentic", "the suite byte changed from 2 to 1", two,
@@ -351,6 +353,8 @@ def make_open_refused(files: Files) -> None:
         about, padded = next((a, p) for n, a, p in BAD_PADDED if n == name)
         add("inside_" + name, "unauthentic", "a good tag over a bad value: " + about,
             Case("open_refused_inside_" + name, XAES, text, padded=padded))
+    add("inside_value_too_long", "unauthentic", "a good tag over 65,537 bytes, beyond the suite", Case(
+        "open_refused_inside_value_too_long", XAES, text, padded=raw_pad(BYTES, bytes(65_537))))
     add("suite_3", "unsupported", "a field key does not open a token's envelope",
         Case("open_refused_suite_3", XAES, text),
         envelope=Case("open_refused_suite_3", SIV, text).data)
@@ -604,6 +608,8 @@ def make_keyrings_refused(files: Files) -> None:
     add("format_other", "malformed", "another format",
         before=lambda d, r: d.update(format="amanat-keys"))
     add("version_2", "unsupported", "version 2", before=lambda d, r: d.update(version=2))
+    add("version_2_with_other_members", "unsupported", "version 2 with a member of its own",
+        before=lambda d, r: d.update(version=2, more="x"))
     add("generation_0", "malformed", "generation 0", before=lambda d, r: d.update(generation=0))
     add("time_impossible", "malformed", "30 February", before=lambda d, r: d.update(
         updated="2026-02-30T09:00:00Z"))
@@ -634,7 +640,44 @@ def make_keyrings_refused(files: Files) -> None:
         after=lambda d: d["keysets"][0]["keys"].pop())
     add("slot_removed", "malformed", "a slot removed, the count left",
         slots=["passphrase", "key-file"], after=lambda d: d["slots"].pop())
+    add("slots_none", "malformed", "no slot", before=lambda d, r: d.update(slots=[], slot_count=0))
+    add("purpose_unknown", "malformed", "an unknown purpose",
+        before=lambda d, r: d["keysets"][1].update(purpose="seal"))
+    add("params_name", "malformed", "a parameter whose name is no name",
+        before=lambda d, r: d["slots"][0]["params"].update({"a b": ""}))
+    add("label_control_character", "malformed", "a control character in a label",
+        before=lambda d, r: d["slots"][0].update(label="ma\x7fin"))
+    add("label_empty", "malformed", "an empty label",
+        before=lambda d, r: d["slots"][0].update(label=""))
+    add("generation_over_2_53", "malformed", "generation 2^53",
+        before=lambda d, r: d.update(generation=1 << 53))
+    add("slot_secret_short", "malformed", "a slot's wrapped secret of 103 bytes",
+        before=lambda d, r: d["slots"][0].update(wrapped=b64(bytes(103))))
+    add("params_one_more", "malformed", "a passphrase slot with a sixth parameter",
+        before=lambda d, r: argon2(d, zeal="1"))
+    add("argon2_leading_zero", "malformed", "a number with a leading zero",
+        before=lambda d, r: argon2(d, passes="01"))
+    add("key_file_params_one_more", "malformed", "a key-file slot with a second parameter",
+        slots=["key-file"], before=lambda d, r: argon2(d, zeal="1"),
+        lines=[("key-file", Ring("keyring_refused", PLAIN, ["key-file"]).key_file())])
     # Limits and providers.
+    add("label_65_bytes", "limit", "a label of 65 bytes",
+        before=lambda d, r: d["slots"][0].update(label="m" * 65))
+    add("params_17", "limit", "17 parameters", before=lambda d, r: d["slots"][0].update(
+        params={"p%02d" % n: "" for n in range(17)}))
+    add("params_value_1025_bytes", "limit", "a parameter of 1,025 bytes",
+        before=lambda d, r: d["slots"][0]["params"].update(salt="A" * 1025))
+    add("keys_1025", "limit", "1,025 keys of one purpose", before=lambda d, r: (
+        d["keysets"][0].update(keys=[dict(key(d, 1), id="%032x" % n) for n in range(1025)]),
+        d.update(key_count=1026)))
+    add("argon2_passes_0", "limit", "Argon2id with no pass", before=lambda d, r: argon2(d, passes="0"))
+    add("argon2_memory_below_lanes", "limit", "Argon2id with less than 8 KiB for each lane",
+        before=lambda d, r: argon2(d, lanes="2", memory_kib="15"))
+    add("argon2_memory_of_30_digits", "limit", "a number of 30 digits",
+        before=lambda d, r: argon2(d, memory_kib="9" * 30))
+    add("kdf_other", "unsupported", "a passphrase slot of another function",
+        before=lambda d, r: argon2(d, kdf="argon2d"))
+    add("passphrase_too_long", "limit", "a passphrase of 1,025 bytes", passphrase="p" * 1025)
     add("slots_33", "limit", "33 slots", before=lambda d, r: (
         d.update(slots=[dict(d["slots"][0], id="%016x" % n) for n in range(33)], slot_count=33)))
     add("messages_over_limit", "limit", "more messages than one key may seal",
@@ -702,6 +745,10 @@ def make_pins(files: Files) -> None:
              keyring.Pin(REGISTRY, 7, bytes(32)).encode().decode()[:-1]),
             ("pin_refused_registry", "rollback", "Refused: a pin of another registry.",
              keyring.Pin("other", 7, mac).encode().decode()[:-1]),
+            ("pin_refused_generation_0", "malformed", "Refused: a pin of generation 0.",
+             good.replace(":7", ":0")),
+            ("pin_refused_version_2", "unsupported", "Refused: a pin of version 2.",
+             good.replace('"version":1', '"version":2')),
             ("pin_refused_white_space", "malformed", "Refused: a pin with a space in it.",
              good.replace(":7", ": 7"))):
         put(files, name, "keyring-pin", expect, about,
