@@ -126,8 +126,9 @@ pub fn to_text(envelope: &[u8]) -> String {
 pub fn append_from_text(text: &str, out: &mut Vec<u8>) -> Result<()> {
     let Some(encoded) = text.strip_prefix(TEXT_PREFIX) else {
         let other = text.strip_prefix("amn").and_then(|rest| rest.split_once('.'));
-        let other =
-            other.filter(|(version, _)| version.len() < 4 && version.bytes().all(|b| b.is_ascii_digit()));
+        let other = other.filter(|(version, _)| {
+            (1..4).contains(&version.len()) && version.bytes().all(|b| b.is_ascii_digit())
+        });
         return Err(match other {
             Some(_) => Error::unsupported("this version of the text form is not known here"),
             None => Error::malformed("does not start with `amn1.`: not an envelope; plaintext?"),
