@@ -92,16 +92,10 @@ impl Fault {
 }
 
 impl From<amanat::Error> for Fault {
-    /// The message with everything below it: sources of the library are faults of files and services, never data.
+    /// The message, and below it what a key service says. A fault of the file system stands in the message already.
     fn from(error: amanat::Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self::new(message)
+        let source = std::error::Error::source(&error).filter(|source| !source.is::<io::Error>());
+        Self::new(source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}")))
     }
 }
 
@@ -110,6 +104,8 @@ impl Display for Fault {
         f.write_str(&self.message)
     }
 }
+
+impl std::error::Error for Fault {}
 
 /// The operating system's reason, without its number.
 fn io_reason(error: &io::Error) -> String {

@@ -5,8 +5,11 @@
 
 mod completions;
 mod fault;
+mod init;
+mod keys;
 mod man;
 mod schema;
+mod text;
 mod ui;
 mod unlock;
 
@@ -31,6 +34,8 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Init(init::Args),
+    Keys(keys::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -54,6 +59,8 @@ fn main() -> ExitCode {
 impl Verb {
     fn run(&self, ui: &Ui) -> Result<Outcome> {
         match self {
+            Self::Init(args) => init::run(args, ui),
+            Self::Keys(args) => keys::run(args, ui),
             Self::Schema(args) => schema::run(args, ui),
             Self::Completions(args) => completions::run(args, ui),
             Self::Man(args) => man::run(args, ui),

@@ -3,19 +3,16 @@
 //!
 //! Owns the asking for passphrases. Never takes a secret from an argument.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use amanat::Timestamp;
-use amanat::keys::{Kek, KeyFile, Passphrase};
+use amanat::error::Kind;
+use amanat::keys::{Kek, Passphrase};
 use amanat::secret::SecretBytes;
+use amanat::{Error, Keyring, Timestamp};
+use amanat_stores::{KeyringPath, secret_file};
 
 use crate::fault::{Fault, Result};
-
-/// Most bytes that a passphrase or key file may have; each is one short line.
-const MAX_SECRET_FILE_BYTES: usize = 4_096;
 
 /// A keyring and what unlocks it.
 #[derive(clap::Args)]
@@ -30,7 +27,26 @@ pub(crate) struct UnlockArgs {
 impl UnlockArgs {
     /// What unlocks the keyring; asks on the terminal if no argument names it.
     pub(crate) fn kek(&self) -> Result<Box<dyn Kek>> {
+        // A keyring that is not there or not whole is told before anybody types a passphrase.
+        self.path().read().map_err(|error| keyring_fault(error, &self.path()))?;
         self.kek.existing()
+    }
+
+    /// Where the keyring, its lock and its pin lie.
+    pub(crate) fn path(&self) -> KeyringPath {
+        KeyringPath::open(&self.keyring)
+    }
+
+    /// The unlocked keyring.
+    pub(crate) fn unlock(&self) -> Result<Keyring> {
+        let kek = self.kek()?;
+        self.path().unlock(&*kek).map_err(|error| keyring_fault(error, &self.path()))
+    }
+
+    /// Changes the keyring on disk; nothing is written if `change` fails.
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Keyring) -> amanat::Result<T>) -> Result<T> {
+        let kek = self.kek()?;
+        self.path().update(&*kek, now()?, change).map_err(|error| keyring_fault(error, &self.path()))
     }
 }
 
@@ -38,7 +54,7 @@ impl UnlockArgs {
 #[derive(clap::Args)]
 #[group(multiple = false)]
 pub(crate) struct KekArgs {
-    /// File whose only line is the passphrase; nobody but its owner may be able to read it.
+    /// File with the passphrase in one line; nobody but its owner may be able to read it.
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Key file; nobody but its owner may be able to read it.
@@ -47,6 +63,11 @@ pub(crate) struct KekArgs {
 }
 
 impl KekArgs {
+    /// Whether an argument names what unlocks the keyring.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.passphrase_file.is_some() || self.key_file.is_some()
+    }
+
     /// The key-encrypting key of a slot that exists.
     pub(crate) fn existing(&self) -> Result<Box<dyn Kek>> {
         match self.from_file()? {
@@ -68,70 +89,44 @@ impl KekArgs {
     }
 
     fn from_file(&self) -> Result<Option<Box<dyn Kek>>> {
-        let about = |path: &Path| {
-            let path = path.display().to_string();
-            move |error: amanat::Error| Fault::from(error).about(path)
-        };
         if let Some(path) = &self.key_file {
-            return Ok(Some(Box::new(KeyFile::parse(&read_secret(path)?).map_err(about(path))?)));
+            return Ok(Some(Box::new(secret_file::read_key_file(path)?)));
         }
-        let Some(path) = &self.passphrase_file else { return Ok(None) };
-        let line = only_line(&read_secret(path)?).map_err(|fault| fault.about(path.display()))?;
-        Ok(Some(Box::new(Passphrase::new(line).map_err(about(path))?)))
+        if let Some(path) = &self.passphrase_file {
+            return Ok(Some(Box::new(secret_file::read_passphrase(path)?)));
+        }
+        Ok(None)
     }
 }
 
-/// The only line of a passphrase file, without its line end.
-fn only_line(text: &SecretBytes) -> Result<SecretBytes> {
-    let line = text.expose();
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() || line.contains(&b'\n') {
-        return Err(Fault::new("a passphrase file has one line, and it is not empty"));
+/// An error of a keyring: which file, and the remedy where the message has none.
+pub(crate) fn keyring_fault(error: Error, keyring: &KeyringPath) -> Fault {
+    let (kind, path) = (error.kind(), keyring.path().display());
+    let wrong_kek = kind == Kind::Unsupported || error.message().starts_with("no slot");
+    let fault = Fault::from(error);
+    match kind {
+        // These name their file themselves.
+        Kind::Store | Kind::Misuse => fault,
+        Kind::Rollback => fault.about(&path).help(format!(
+            "put the newest copy back; only if it is lost for good, remove {} and lose every key made since",
+            keyring.pin_path().display()
+        )),
+        _ if wrong_kek => {
+            fault.about(&path).help(format!("see what unlocks it: amanat keys slots --keyring {path}"))
+        }
+        Kind::Malformed | Kind::Limit => {
+            fault.about(&path).help(format!("see what is wrong: amanat inspect {path}"))
+        }
+        _ => fault.about(path),
     }
-    Ok(SecretBytes::new(line.to_vec()))
 }
 
 fn ask(prompt: &str) -> Result<SecretBytes> {
     let typed = rpassword::prompt_password(prompt).map_err(|_| {
-        Fault::new("nothing unlocks the keyring: no file was named, and there is no terminal to ask on")
+        Fault::new("no file with a passphrase or key was named, and there is no terminal to ask on")
             .help("name one: --passphrase-file FILE or --key-file FILE")
     })?;
     Ok(SecretBytes::new(typed.into_bytes()))
-}
-
-/// Reads a file that holds a secret. A regular file that others may read is refused; a pipe has no others.
-pub(crate) fn read_secret(path: &Path) -> Result<SecretBytes> {
-    let failed = |error| Fault::file("read", path, &error);
-    let file = File::open(path).map_err(failed)?;
-    check_private(path, &file)?;
-    let mut bytes = Vec::with_capacity(MAX_SECRET_FILE_BYTES + 1);
-    let limit = u64::try_from(MAX_SECRET_FILE_BYTES).unwrap_or(u64::MAX) + 1;
-    let read = file.take(limit).read_to_end(&mut bytes);
-    let bytes = SecretBytes::new(bytes);
-    if read.map_err(failed)? > MAX_SECRET_FILE_BYTES {
-        return Err(Fault::new(format!("{} is longer than a passphrase or key file", path.display())));
-    }
-    Ok(bytes)
-}
-
-#[cfg(unix)]
-fn check_private(path: &Path, file: &File) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let metadata = file.metadata().map_err(|error| Fault::file("read", path, &error))?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if metadata.is_file() && mode & 0o077 != 0 {
-        return Err(Fault::new(format!("others may read {} (mode {mode:04o})", path.display())).help(format!(
-            "chmod 600 {}; if others could read it on a shared machine, make a new one and replace the slot",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn check_private(_: &Path, _: &File) -> Result<()> {
-    Ok(())
 }
 
 /// The present time.

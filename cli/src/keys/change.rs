@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `amanat keys add|activate|retire|suspend|resume|compromise`: one change of one key, durable before it is told.
+
+use std::str::FromStr;
+
+use amanat::keys::{DEFAULT_CRYPTOPERIOD_DAYS, KeyInfo, Purpose};
+use amanat::{Error, KeyId, Keyring};
+
+use crate::fault::{Fault, Outcome, Result};
+use crate::ui::Ui;
+use crate::unlock::{UnlockArgs, now};
+
+/// Fewest digits of an id that name a key.
+const MIN_PREFIX_DIGITS: usize = 4;
+
+/// Make a key. It waits until it is activated, unless it is the first of its purpose.
+#[derive(clap::Args)]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    unlock: UnlockArgs,
+    /// What the key is for.
+    #[arg(long, default_value = "field", value_parser = ["field", "index", "token", "record"])]
+    purpose: String,
+    /// Days that the key should stay in use, counted from activation.
+    #[arg(long, value_name = "DAYS", default_value_t = DEFAULT_CRYPTOPERIOD_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
+    cryptoperiod_days: u32,
+    /// Activate it at once.
+    #[arg(long)]
+    activate: bool,
+}
+
+/// Make a key the one that seals. The former one stays active and opens what it sealed.
+#[derive(clap::Args)]
+pub(crate) struct KeyArgs {
+    #[command(flatten)]
+    unlock: UnlockArgs,
+    /// The key: its id or at least 4 of the id's first digits.
+    key: KeyPrefix,
+}
+
+/// Retire a key: it opens what it sealed and never seals again.
+///
+/// Protect the tables anew first, so that nothing is sealed under it any more. A retired key stays in the keyring: destroying a key needs the proof
+/// that no row names it, and there is no verb for it.
+#[derive(clap::Args)]
+pub(crate) struct RetireArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// Suspend a key for the time of an inquiry: it neither seals nor opens, except by name.
+#[derive(clap::Args)]
+pub(crate) struct SuspendArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// Resume a suspended key: it opens again. To let it seal, activate it.
+#[derive(clap::Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// Mark a key as known or feared to be in other hands. It opens only by name, and there is no way back.
+#[derive(clap::Args)]
+pub(crate) struct CompromiseArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+    /// Do it: there is no way back.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// The first digits of a key's id.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyPrefix(String);
+
+impl FromStr for KeyPrefix {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = text.to_ascii_lowercase();
+        let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if hex && (MIN_PREFIX_DIGITS..=32).contains(&digits.len()) {
+            return Ok(Self(digits));
+        }
+        Err(Fault::new("a key is named by 4 to 32 hex digits: its id or how the id begins"))
+    }
+}
+
+impl KeyPrefix {
+    /// The one key whose id begins so.
+    pub(crate) fn find<'a>(&self, keys: impl Iterator<Item = &'a KeyInfo>) -> amanat::Result<&'a KeyInfo> {
+        let mut found: Vec<&KeyInfo> = keys.filter(|key| key.id.to_string().starts_with(&self.0)).collect();
+        match (found.pop(), found.len()) {
+            (Some(key), 0) => Ok(key),
+            (Some(_), others) => {
+                Err(Error::schema(format!("{} keys begin with these digits; give more of them", others + 1)))
+            }
+            (None, _) => Err(Error::schema(
+                "no key of this keyring begins with these digits; `amanat keys list` shows its keys",
+            )),
+        }
+    }
+}
+
+pub(crate) fn add(args: &AddArgs, ui: &Ui) -> Result<Outcome> {
+    let (purpose, now) = (args.purpose.parse::<Purpose>()?, now()?);
+    let info = args.unlock.update(|keyring| {
+        let id = keyring.add_key(purpose, args.cryptoperiod_days, now)?;
+        if args.activate {
+            keyring.activate(id, now)?;
+        }
+        info(keyring, id)
+    })?;
+    ui.line(info.id.to_string())?;
+    told(&info, ui);
+    if !info.primary {
+        let path = args.unlock.keyring.display();
+        ui.note(format!(
+            "next: back the keyring up, then: amanat keys activate {} --keyring {path}",
+            info.id.short()
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn activate(args: &KeyArgs, ui: &Ui) -> Result<Outcome> {
+    let now = now()?;
+    change(args, ui, |keyring, id| keyring.activate(id, now))?;
+    ui.note(
+        "next: protect the tables anew, so that their values come under this key; then retire the former one",
+    );
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn retire(args: &RetireArgs, ui: &Ui) -> Result<Outcome> {
+    let now = now()?;
+    change(&args.key, ui, |keyring, id| keyring.deactivate(id, now))
+}
+
+pub(crate) fn suspend(args: &SuspendArgs, ui: &Ui) -> Result<Outcome> {
+    let now = now()?;
+    change(&args.key, ui, |keyring, id| keyring.suspend(id, now))
+}
+
+pub(crate) fn resume(args: &ResumeArgs, ui: &Ui) -> Result<Outcome> {
+    change(&args.key, ui, Keyring::resume)
+}
+
+pub(crate) fn compromise(args: &CompromiseArgs, ui: &Ui) -> Result<Outcome> {
+    if !args.yes {
+        return Err(Fault::new("a compromised key opens only by name, for ever; nothing was changed")
+            .help("to do it, add --yes"));
+    }
+    let now = now()?;
+    change(&args.key, ui, |keyring, id| keyring.compromise(id, now))
+}
+
+fn change(
+    args: &KeyArgs,
+    ui: &Ui,
+    change: impl FnOnce(&mut Keyring, KeyId) -> amanat::Result<()>,
+) -> Result<Outcome> {
+    let info = args.unlock.update(|keyring| {
+        let id = args.key.find(keyring.keys())?.id;
+        change(keyring, id)?;
+        info(keyring, id)
+    })?;
+    told(&info, ui);
+    Ok(Outcome::Done)
+}
+
+fn info(keyring: &Keyring, id: KeyId) -> amanat::Result<KeyInfo> {
+    let found = keyring.keys().find(|key| key.id == id).cloned();
+    found.ok_or_else(|| Error::misuse("a key that was changed is not in its keyring"))
+}
+
+fn told(info: &KeyInfo, ui: &Ui) {
+    let primary = if info.primary { " and primary: it seals" } else { "" };
+    ui.note(format!("{} key {} is {}{primary}", info.purpose, info.id.short(), info.state));
+}
