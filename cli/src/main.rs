@@ -6,6 +6,7 @@
 mod completions;
 mod fault;
 mod init;
+mod inspect;
 mod keys;
 mod man;
 mod schema;
@@ -37,6 +38,7 @@ enum Verb {
     Init(init::Args),
     Keys(keys::Args),
     Schema(schema::Args),
+    Inspect(inspect::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -62,6 +64,7 @@ impl Verb {
             Self::Init(args) => init::run(args, ui),
             Self::Keys(args) => keys::run(args, ui),
             Self::Schema(args) => schema::run(args, ui),
+            Self::Inspect(args) => inspect::run(args, ui),
             Self::Completions(args) => completions::run(args, ui),
             Self::Man(args) => man::run(args, ui),
         }

@@ -102,7 +102,8 @@ impl KekArgs {
 /// An error of a keyring: which file, and the remedy where the message has none.
 pub(crate) fn keyring_fault(error: Error, keyring: &KeyringPath) -> Fault {
     let (kind, path) = (error.kind(), keyring.path().display());
-    let wrong_kek = kind == Kind::Unsupported || error.message().starts_with("no slot");
+    let refused = error.message().starts_with("no slot") || error.message().starts_with("wrong");
+    let wrong_kek = kind == Kind::Unsupported || refused;
     let fault = Fault::from(error);
     match kind {
         // These name their file themselves.

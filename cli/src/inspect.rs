@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `amanat inspect`: what is this, and what is wrong with it? Needs no key.
+//!
+//! Never prints what it looked at.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use amanat::inspect::{EnvelopeFacts, Report, What, inspect};
+use amanat::keys::{KeyInfo, Purpose};
+use amanat::{KeyringFile, SecretBytes, Timestamp};
+use amanat_stores::KeyringPath;
+
+use crate::fault::{Fault, Outcome, Result};
+use crate::schema;
+use crate::text::count;
+use crate::ui::{Style, Ui};
+use crate::unlock::keyring_fault;
+
+/// Longest input that is looked at as a whole.
+const MAX_BYTES: u64 = 64 << 20;
+/// What is looked at of a longer one, to say what it is.
+const HEAD_BYTES: usize = 4_096;
+
+/// Look at envelopes, keyrings, pins, schemas and key files without any key: what they are, and what is wrong with them.
+///
+/// Exit code 0 if all are whole, 1 if something is wrong with one. What was looked at is never printed. Arguments show in the list of processes:
+/// an envelope may stand there, plaintext should come from a file or standard input.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// An envelope as text or hex, a file, or `-` for standard input.
+    #[arg(value_name = "WHAT", required = true)]
+    what: Vec<String>,
+    /// A keyring in which to look up the state of the keys; it is not authenticated.
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
+    let keyring = args.keyring.as_ref().map(|file| {
+        let path = KeyringPath::open(file);
+        path.read().map_err(|error| keyring_fault(error, &path))
+    });
+    let keyring = keyring.transpose()?;
+    let mut found = Vec::new();
+    for (position, what) in args.what.iter().enumerate() {
+        found.push(look(what, position + 1, keyring.as_ref())?);
+    }
+    if args.json {
+        ui.json(&found.iter().map(Look::to_json).collect::<Vec<_>>())?;
+    } else {
+        for (position, look) in found.iter().enumerate() {
+            if position > 0 {
+                ui.line("")?;
+            }
+            look.print(ui)?;
+        }
+    }
+    let whole = found.iter().all(|look| look.report.fault.is_none());
+    Ok(if whole { Outcome::Done } else { Outcome::SomeRefused })
+}
+
+/// What was found, where, and the key that it names.
+struct Look {
+    source: String,
+    report: Report,
+    key: Option<KeyInfo>,
+    /// Whether a keyring was there to look in.
+    looked_up: bool,
+}
+
+fn look(what: &str, position: usize, keyring: Option<&KeyringFile>) -> Result<Look> {
+    let path = Path::new(what);
+    let (source, report) = if what == "-" {
+        ("standard input".to_owned(), read(path, io::stdin().lock())?)
+    } else if path.is_file() {
+        let file = File::open(path).map_err(|error| Fault::file("read", path, &error))?;
+        (what.to_owned(), read(path, file)?)
+    } else if path.is_dir() {
+        return Err(Fault::new(format!("{what}: it is a folder")).help("name its files"));
+    } else {
+        (format!("argument {position}"), inspect(what.as_bytes()))
+    };
+    let facts = match &report.what {
+        What::Envelope(facts) => facts.key,
+        _ => None,
+    };
+    let key = keyring.and_then(|file| file.keys().find(|key| Some(key.id) == facts)).cloned();
+    Ok(Look { source, report, key, looked_up: keyring.is_some() })
+}
+
+fn read(path: &Path, mut input: impl Read) -> Result<Report> {
+    let mut bytes = Vec::new();
+    let read = input.by_ref().take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    // It may be a key file or plaintext: wiped after the look.
+    let bytes = SecretBytes::new(bytes);
+    let length = read.map_err(|error| Fault::file("read", path, &error))?;
+    if u64::try_from(length).unwrap_or(u64::MAX) <= MAX_BYTES {
+        return Ok(inspect(bytes.expose()));
+    }
+    let head = bytes.expose().get(..HEAD_BYTES).unwrap_or_default();
+    let head = match std::str::from_utf8(head) {
+        Err(error) if error.error_len().is_none() => head.get(..error.valid_up_to()).unwrap_or_default(),
+        _ => head,
+    };
+    let report = inspect(head);
+    match report.what {
+        What::Text | What::Other(_) | What::Unknown => Ok(report),
+        _ => Err(Fault::new(format!("{}: longer than 64 MiB, more than this verb looks at", path.display()))),
+    }
+}
+
+impl Look {
+    fn print(&self, ui: &Ui) -> Result<()> {
+        let Report { what, form, bytes, fault, .. } = &self.report;
+        let size = count(u64::try_from(*bytes).unwrap_or(u64::MAX), "byte");
+        let title = format!("{}: {what}", ui.foreign(&self.source));
+        ui.line(format!("{} ({form}, {size})", ui.paint(Style::Bold, &title)))?;
+        match what {
+            What::Envelope(facts) => {
+                self.envelope_lines(facts).into_iter().try_for_each(|line| line.print(ui))?
+            }
+            What::Keyring(Some(file)) => {
+                keyring_lines(file).into_iter().try_for_each(|line| line.print(ui))?
+            }
+            What::Pin(Some(pin)) => Line("generation", pin.generation().to_string()).print(ui)?,
+            What::Schema(Some(read)) => {
+                read.tables().iter().try_for_each(|table| schema::describe(table, ui))?
+            }
+            What::KeyFile => {
+                ui.warn("this is a secret: it unlocks a keyring; keep it apart from the keyring")
+            }
+            What::Mask => {
+                Line("note", "the value is not in it and cannot be had from it".to_owned()).print(ui)?
+            }
+            _ => {}
+        }
+        match fault {
+            Some(fault) => {
+                ui.line(format!("  {:<11} {}", ui.paint(Style::Red, "wrong"), ui.foreign(&fault.to_string())))
+            }
+            None => ui.line(format!("  {:<11} nothing that can be seen without a key", "wrong")),
+        }
+    }
+
+    fn envelope_lines(&self, facts: &EnvelopeFacts) -> Vec<Line> {
+        let unknown = || "not readable".to_owned();
+        let mut lines = vec![
+            Line("version", facts.version.map_or_else(unknown, |version| format!("0x{version:02x}"))),
+            Line("suite", facts.suite.map_or_else(unknown, |suite| suite.to_string())),
+            Line("key", facts.key.map_or_else(unknown, |key| key.to_string())),
+        ];
+        if self.looked_up && facts.key.is_some() {
+            lines.push(Line("state", self.state(facts)));
+        }
+        let size = count(u64::try_from(facts.bytes).unwrap_or(u64::MAX), "byte");
+        lines.push(Line("size", size));
+        if let Some(padded) = facts.padded_bytes {
+            lines.push(Line(
+                "value",
+                format!("at most {} bytes; padding hides how many", padded.saturating_sub(2)),
+            ));
+        }
+        if facts.is_token() {
+            lines.push(Line(
+                "note",
+                "a reversible token: equal values have equal tokens; a sealed column refuses it".to_owned(),
+            ));
+        }
+        lines
+    }
+
+    /// What the keyring says of the envelope's key.
+    fn state(&self, facts: &EnvelopeFacts) -> String {
+        let Some(key) = &self.key else { return "the keyring has no such key".to_owned() };
+        let primary = if key.primary { ", primary" } else { "" };
+        let wanted = if facts.is_token() { Purpose::Token } else { Purpose::Field };
+        let other = if key.purpose == wanted {
+            String::new()
+        } else {
+            format!("; such a key cannot have sealed it: its purpose is {}", key.purpose)
+        };
+        format!("{}{primary} (the keyring is not authenticated){other}", key.state)
+    }
+
+    fn to_json(&self) -> Json<'_> {
+        let Report { what, form, bytes, fault, .. } = &self.report;
+        Json {
+            source: &self.source,
+            what: what.to_string(),
+            form: form.to_string(),
+            bytes: *bytes,
+            whole: fault.is_none(),
+            wrong: fault.as_ref().map(|fault| fault.message().to_owned()),
+            offset: fault.as_ref().and_then(amanat::Error::offset),
+            envelope: match what {
+                What::Envelope(facts) => Some(EnvelopeJson {
+                    version: facts.version,
+                    suite: facts.suite.map(amanat::Suite::byte),
+                    key: facts.key.map(|key| key.to_string()),
+                    state: self.key.as_ref().map(|key| key.state.as_str()),
+                    bytes: facts.bytes,
+                    padded_bytes: facts.padded_bytes,
+                }),
+                _ => None,
+            },
+            keyring: match what {
+                What::Keyring(Some(file)) => Some(KeyringJson {
+                    registry: file.registry().to_string(),
+                    generation: file.generation(),
+                    slots: file.slots().count(),
+                    keys: file.keys().count(),
+                }),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// One fact: its name and itself.
+struct Line(&'static str, String);
+
+impl Line {
+    fn print(&self, ui: &Ui) -> Result<()> {
+        ui.line(format!("  {:<11} {}", self.0, ui.foreign(&self.1)))
+    }
+}
+
+fn keyring_lines(file: &KeyringFile) -> Vec<Line> {
+    let time = |time: Timestamp| time.to_string();
+    let (created, updated) = file.times();
+    let mut lines = vec![
+        Line("registry", file.registry().to_string()),
+        Line("generation", file.generation().to_string()),
+        Line("created", time(created)),
+        Line("updated", time(updated)),
+    ];
+    lines.extend(file.slots().map(|slot| Line("slot", format!("{} ({})", slot.label, slot.provider))));
+    lines.extend(file.keys().map(|key| {
+        let primary = if key.primary { ", primary" } else { "" };
+        Line("key", format!("{} {}, {}{primary}", key.id, key.purpose, key.state))
+    }));
+    lines.push(Line("note", "not authenticated: that needs what unlocks it".to_owned()));
+    lines
+}
+
+#[derive(serde::Serialize)]
+struct Json<'a> {
+    source: &'a str,
+    what: String,
+    form: String,
+    bytes: usize,
+    whole: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    envelope: Option<EnvelopeJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyring: Option<KeyringJson>,
+}
+
+#[derive(serde::Serialize)]
+struct EnvelopeJson {
+    version: Option<u8>,
+    suite: Option<u8>,
+    key: Option<String>,
+    state: Option<&'static str>,
+    bytes: usize,
+    padded_bytes: Option<usize>,
+}
+
+#[derive(serde::Serialize)]
+struct KeyringJson {
+    registry: String,
+    generation: u64,
+    slots: usize,
+    keys: usize,
+}
