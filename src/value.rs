@@ -172,6 +172,7 @@ impl<'a> ValueRef<'a> {
     }
 
     /// Reads an authentic padded value.
+    #[inline]
     pub(crate) fn from_padded(padded: &'a [u8]) -> Result<Self> {
         let wrong = || Error::malformed("padding");
         if !padded.len().is_multiple_of(BLOCK_BYTES) {
@@ -186,6 +187,7 @@ impl<'a> ValueRef<'a> {
     }
 
     /// Reads a value of a type byte.
+    #[inline]
     pub(crate) fn read(kind: u8, content: &'a [u8]) -> Result<Self> {
         let exact =
             |n: usize| if content.len() == n { Ok(()) } else { Err(Error::malformed("length of a value")) };
@@ -212,8 +214,11 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Refuses what would not be read back: CBOR that is not one well-formed item.
-    pub(crate) fn check(self) -> Result<()> {
+    /// Refuses what would not be read back, as sealing does: CBOR that is not one well-formed item.
+    ///
+    /// # Errors
+    /// `Malformed` for such CBOR.
+    pub fn check(self) -> Result<()> {
         if let Self::Cbor(item) = self { check_cbor(item) } else { Ok(()) }
     }
 }
