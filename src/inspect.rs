@@ -129,10 +129,13 @@ impl EnvelopeFacts {
 /// Errors: none; what is wrong stands in [`Report::fault`]. Panics: never. White space around a text is passed over.
 #[must_use]
 pub fn inspect(input: &[u8]) -> Report {
-    let (form, what, fault) = match core::str::from_utf8(input) {
+    let text = core::str::from_utf8(input).ok();
+    let text = text.filter(|text| !text.contains('\0') && !is_binary_envelope(input));
+    let (form, what, fault) = match (container(input), text) {
         _ if input.is_empty() => (Form::Binary, What::Empty, None),
-        Ok(text) if !text.contains('\0') && !is_binary_envelope(input) => look_at_text(text),
-        _ => look_at_bytes(input),
+        (Some(container), _) => container,
+        (None, Some(text)) => look_at_text(text),
+        (None, None) => look_at_bytes(input),
     };
     Report { what, form, bytes: input.len(), fault }
 }
@@ -193,9 +196,9 @@ fn envelope_text(text: &str) -> Option<Seen> {
         let why = "upper and lower case were changed: the value cannot be read back from this text";
         return Some((Form::Text, What::Envelope(EnvelopeFacts::of(&[]).0), spoiled(why)));
     }
-    if let Some(bytes) = hex(text) {
-        let odd = bytes.is_none().then(|| Error::malformed("hex with an odd number of digits: truncated"));
-        let (facts, fault) = EnvelopeFacts::of(&bytes.unwrap_or_default());
+    if let Some((bytes, odd)) = hex(text) {
+        let odd = odd.then(|| Error::malformed("hex with an odd number of digits: truncated"));
+        let (facts, fault) = EnvelopeFacts::of(&bytes);
         return Some((Form::Hex, What::Envelope(facts), odd.or(fault)));
     }
     let (bytes, _) = decode_leniently(text)?;
@@ -208,10 +211,9 @@ fn envelope_text(text: &str) -> Option<Seen> {
 fn text_form(text: &str) -> Seen {
     let mut bytes = Vec::new();
     let strict = envelope::append_from_text(text, &mut bytes).err();
-    let mut lines = text.lines().map(str::trim);
     let fault = if strict.is_none() {
         EnvelopeFacts::of(&bytes).1
-    } else if lines.by_ref().skip(1).any(|line| line.starts_with(TEXT_PREFIX)) {
+    } else if text.split_whitespace().skip(1).any(|word| word.starts_with(TEXT_PREFIX)) {
         Some(Error::malformed("several envelopes: look at them one by one"))
     } else {
         let lenient = text.strip_prefix(TEXT_PREFIX).and_then(decode_leniently);
@@ -225,26 +227,34 @@ fn text_form(text: &str) -> Seen {
 }
 
 fn look_at_bytes(input: &[u8]) -> Seen {
+    let (what, why) = match input.first() {
+        Some(&envelope::VERSION) => {
+            let (facts, fault) = EnvelopeFacts::of(input);
+            return (Form::Binary, What::Envelope(facts), fault);
+        }
+        _ if is_utf16(input) => (What::Other(Other::Utf16), "text in UTF-16: convert it to UTF-8 first"),
+        _ => (What::Unknown, "not an envelope: its first byte is another than 0x01"),
+    };
+    (Form::Binary, what, Some(Error::malformed(why)))
+}
+
+/// Files that hold many values, by how they begin.
+fn container(input: &[u8]) -> Option<Seen> {
     let starts = |magic: &[u8]| input.starts_with(magic);
-    let (what, why) = if input.first() == Some(&envelope::VERSION) {
-        let (facts, fault) = EnvelopeFacts::of(input);
-        return (Form::Binary, What::Envelope(facts), fault);
-    } else if starts(b"SQLite format 3\0") {
-        (What::Other(Other::Sqlite), "a SQLite database: look at single values of its columns")
+    let (other, why) = if starts(b"SQLite format 3\0") {
+        (Other::Sqlite, "a SQLite database: look at single values of its columns")
     } else if starts(b"PAR1") {
-        (What::Other(Other::Parquet), "a Parquet file: look at single values of its columns")
+        (Other::Parquet, "a Parquet file: look at single values of its columns")
     } else if starts(b"\x1f\x8b")
         || starts(b"PK\x03\x04")
         || starts(b"\xfd7zXZ")
         || starts(b"\x28\xb5\x2f\xfd")
     {
-        (What::Other(Other::Compressed), "a compressed file: unpack it first")
-    } else if is_utf16(input) {
-        (What::Other(Other::Utf16), "text in UTF-16: convert it to UTF-8 first")
+        (Other::Compressed, "a compressed file: unpack it first")
     } else {
-        (What::Unknown, "not an envelope: its first byte is another than 0x01")
+        return None;
     };
-    (Form::Binary, what, Some(Error::malformed(why)))
+    Some((Form::Binary, What::Other(other), Some(Error::malformed(why))))
 }
 
 fn split<T>(read: Result<T>) -> (Option<T>, Option<Error>) {
@@ -290,20 +300,18 @@ fn decode_leniently(text: &str) -> Option<(Vec<u8>, bool)> {
     Some((bytes, plain))
 }
 
-/// Hex digits, marked as such or long enough to be an envelope; `None` for other text, `Some(None)` for an odd number of them.
-fn hex(text: &str) -> Option<Option<Vec<u8>>> {
+/// Bytes of hex digits, marked as such or long enough to be an envelope, and whether half a byte is left over; `None` for other text.
+fn hex(text: &str) -> Option<(Vec<u8>, bool)> {
     let marked = ["\\x", "0x", "x'", "X'"].into_iter().find_map(|mark| text.strip_prefix(mark));
     let digits = marked.map_or(text, |digits| digits.trim_end_matches('\''));
     let long = digits.len() >= 2 * HEADER_BYTES && digits.starts_with("01");
-    if !(long || marked.is_some()) || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !(long || marked.is_some()) || digits.is_empty() {
         return None;
     }
-    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = digits.as_bytes().chunks(2).map(|pair| match pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    });
-    Some(pairs.collect())
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digits: Vec<u8> = digits.bytes().map(digit).collect::<Option<_>>()?;
+    let (pairs, half) = digits.as_chunks::<2>();
+    Some((pairs.iter().map(|[high, low]| high << 4 | low).collect(), !half.is_empty()))
 }
 
 fn is_jwt(text: &str) -> bool {

@@ -92,10 +92,16 @@ impl Fault {
 }
 
 impl From<amanat::Error> for Fault {
-    /// The message, and below it what a key service says. A fault of the file system stands in the message already.
+    /// The message, and below it what a key service or the system says. A refusal of our own has said it all.
     fn from(error: amanat::Error) -> Self {
-        let source = std::error::Error::source(&error).filter(|source| !source.is::<io::Error>());
-        Self::new(source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}")))
+        let source = std::error::Error::source(&error);
+        let below = source.and_then(|source| match source.downcast_ref::<io::Error>() {
+            Some(io) if io.raw_os_error().is_none() => None,
+            Some(io) if io.kind() == io::ErrorKind::NotFound && error.message().contains("no such") => None,
+            Some(io) => Some(io_reason(io)),
+            None => Some(source.to_string()),
+        });
+        Self::new(below.map_or_else(|| error.to_string(), |below| format!("{error}: {below}")))
     }
 }
 

@@ -71,10 +71,13 @@ struct Look {
     key: Option<KeyInfo>,
     /// Whether a keyring was there to look in.
     looked_up: bool,
+    /// Whether it was the argument itself, not a file that it names.
+    is_argument: bool,
 }
 
 fn look(what: &str, position: usize, keyring: Option<&KeyringFile>) -> Result<Look> {
     let path = Path::new(what);
+    let mut is_argument = false;
     let (source, report) = if what == "-" {
         ("standard input".to_owned(), read(path, io::stdin().lock())?)
     } else if path.is_file() {
@@ -83,6 +86,7 @@ fn look(what: &str, position: usize, keyring: Option<&KeyringFile>) -> Result<Lo
     } else if path.is_dir() {
         return Err(Fault::new(format!("{what}: it is a folder")).help("name its files"));
     } else {
+        is_argument = true;
         (format!("argument {position}"), inspect(what.as_bytes()))
     };
     let facts = match &report.what {
@@ -90,7 +94,7 @@ fn look(what: &str, position: usize, keyring: Option<&KeyringFile>) -> Result<Lo
         _ => None,
     };
     let key = keyring.and_then(|file| file.keys().find(|key| Some(key.id) == facts)).cloned();
-    Ok(Look { source, report, key, looked_up: keyring.is_some() })
+    Ok(Look { source, report, key, looked_up: keyring.is_some(), is_argument })
 }
 
 fn read(path: &Path, mut input: impl Read) -> Result<Report> {
@@ -131,13 +135,10 @@ impl Look {
             What::Schema(Some(read)) => {
                 read.tables().iter().try_for_each(|table| schema::describe(table, ui))?
             }
-            What::KeyFile => {
-                ui.warn("this is a secret: it unlocks a keyring; keep it apart from the keyring")
-            }
-            What::Mask => {
-                Line("note", "the value is not in it and cannot be had from it".to_owned()).print(ui)?
-            }
             _ => {}
+        }
+        if let Some(note) = self.note() {
+            Line("note", note.to_owned()).print(ui)?;
         }
         match fault {
             Some(fault) => {
@@ -147,8 +148,22 @@ impl Look {
         }
     }
 
+    /// What is worth knowing of a thing that has no facts.
+    const fn note(&self) -> Option<&'static str> {
+        match &self.report.what {
+            What::KeyFile => Some("a secret: it unlocks keyrings; keep it apart from them"),
+            What::Mask => Some("a masked value: more than it shows was never kept"),
+            What::Empty => Some("an absent value whose absence is visible is stored so"),
+            What::Text if self.is_argument => Some("no file of this name was found either"),
+            _ => None,
+        }
+    }
+
     fn envelope_lines(&self, facts: &EnvelopeFacts) -> Vec<Line> {
         let unknown = || "not readable".to_owned();
+        if facts.bytes == 0 {
+            return Vec::new();
+        }
         let mut lines = vec![
             Line("version", facts.version.map_or_else(unknown, |version| format!("0x{version:02x}"))),
             Line("suite", facts.suite.map_or_else(unknown, |suite| suite.to_string())),

@@ -17,7 +17,7 @@ use crate::text::Table;
 use crate::ui::Ui;
 
 /// Words in the names of fields that hold free text, whose length says more than that of a number.
-const FREE_TEXT: [&str; 6] = ["address", "comment", "description", "name", "note", "remark"];
+const FREE_TEXT: [&str; 5] = ["address", "comment", "description", "note", "remark"];
 /// Words in the names of columns that single out a person.
 const PERSONAL: [&str; 11] =
     ["address", "birth", "cnic", "dob", "email", "father", "mother", "name", "passport", "phone", "photo"];
