@@ -82,7 +82,8 @@ impl<'a> RecordId<'a> {
         RecordId::checked(Cow::Owned(pae(&parts)))
     }
 
-    fn checked(bytes: Cow<'a, [u8]>) -> Result<Self> {
+    /// From the stored bytes of SPEC 3.2.
+    pub(crate) fn checked(bytes: Cow<'a, [u8]>) -> Result<Self> {
         match bytes.len() {
             0 => Err(Error::limit("the record id is empty; every row needs one, and it must never change")),
             1..=MAX_RECORD_ID_BYTES => Ok(Self(bytes)),

@@ -45,3 +45,6 @@ pub use secret::{Secret, SecretBytes};
 pub use suite::Suite;
 pub use time::Date;
 pub use value::{Bucket, Value, ValueRef};
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ pub(crate) fn hkdf_sha256(
 }
 
 /// HKDF-Expand with SHA-512 (RFC 5869 section 2.3) of a uniform key; `out` must be at most 16,320 bytes.
-pub(crate) fn expand_sha512(key: &[u8; 32], info: &[&[u8]], out: &mut [u8]) {
+pub(crate) fn expand_sha512(key: &[u8], info: &[&[u8]], out: &mut [u8]) {
     // T(i) = HMAC(key, T(i-1) ‖ info ‖ i). The crate refuses a key shorter than its hash, which C2SP's 32-byte input keys are.
     let mut previous: zeroize::Zeroizing<Vec<u8>> = zeroize::Zeroizing::new(Vec::with_capacity(64));
     for (block, counter) in out.chunks_mut(64).zip(1..=255_u8) {
