@@ -26,7 +26,7 @@ pub(crate) struct UnlockArgs {
 
 impl UnlockArgs {
     /// What unlocks the keyring; asks on the terminal if no argument names it.
-    pub(crate) fn kek(&self) -> Result<Box<dyn Kek>> {
+    pub(crate) fn kek(&self) -> Result<Box<dyn Kek + Sync>> {
         // A keyring that is not there or not whole is told before anybody types a passphrase.
         self.path().read().map_err(|error| keyring_fault(error, &self.path()))?;
         self.kek.existing()
@@ -69,16 +69,16 @@ impl KekArgs {
     }
 
     /// The key-encrypting key of a slot that exists.
-    pub(crate) fn existing(&self) -> Result<Box<dyn Kek>> {
-        match self.from_file()? {
+    pub(crate) fn existing(&self) -> Result<Box<dyn Kek + Sync>> {
+        match self.in_file()? {
             Some(kek) => Ok(kek),
             None => Ok(Box::new(Passphrase::new(ask("passphrase: ")?)?)),
         }
     }
 
     /// The key-encrypting key of a slot to be made: a passphrase that is typed is typed twice.
-    pub(crate) fn for_new_slot(&self) -> Result<Box<dyn Kek>> {
-        if let Some(kek) = self.from_file()? {
+    pub(crate) fn for_new_slot(&self) -> Result<Box<dyn Kek + Sync>> {
+        if let Some(kek) = self.in_file()? {
             return Ok(kek);
         }
         let first = ask("new passphrase: ")?;
@@ -88,7 +88,7 @@ impl KekArgs {
         Ok(Box::new(Passphrase::new(first)?))
     }
 
-    fn from_file(&self) -> Result<Option<Box<dyn Kek>>> {
+    fn in_file(&self) -> Result<Option<Box<dyn Kek + Sync>>> {
         if let Some(path) = &self.key_file {
             return Ok(Some(Box::new(secret_file::read_key_file(path)?)));
         }
@@ -131,10 +131,9 @@ fn ask(prompt: &str) -> Result<SecretBytes> {
 }
 
 /// The present time.
-pub(crate) fn now() -> Result<Timestamp> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map(|past| past.as_secs());
-    let seconds = seconds.map_err(|_| {
-        Fault::new("the clock of this machine stands before 1970").help("set the clock, then run again")
-    })?;
-    Ok(Timestamp::from_unix_seconds(seconds)?)
+pub(crate) fn now() -> amanat::Result<Timestamp> {
+    let past = SystemTime::now().duration_since(UNIX_EPOCH);
+    let past = past
+        .map_err(|_| Error::limit("the clock of this machine stands before 1970; set it, then run again"))?;
+    Timestamp::from_unix_seconds(past.as_secs())
 }
