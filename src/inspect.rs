@@ -143,10 +143,10 @@ pub fn inspect(input: &[u8]) -> Report {
 type Seen = (Form, What, Option<Error>);
 
 fn look_at_text(text: &str) -> Seen {
-    if text.starts_with("amanat-key-file-v") {
+    let bare = text.trim_start_matches('\u{feff}').trim();
+    if bare.starts_with("amanat-key-file-v") {
         return (Form::Text, What::KeyFile, KeyFile::parse(&SecretBytes::new(text.into())).err());
     }
-    let bare = text.trim_start_matches('\u{feff}').trim();
     if let Some(envelope) = envelope_text(bare) {
         return envelope;
     }
