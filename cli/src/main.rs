@@ -16,6 +16,7 @@ mod unlock;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{Parser, Subcommand};
 
@@ -47,7 +48,12 @@ fn main() -> ExitCode {
     let ui = Ui::detect();
     panic::set_hook(Box::new(move |panic| ui.note(panic_note(panic.location()))));
     let ended = panic::catch_unwind(AssertUnwindSafe(|| Cli::parse().verb.run(&ui)));
-    ExitCode::from(match ended {
+    ExitCode::from(exit_code(ended, &ui))
+}
+
+/// Tells why a verb could not run, and gives the exit code. What a panic carries is dropped unread.
+fn exit_code(ended: thread::Result<Result<Outcome>>, ui: &Ui) -> u8 {
+    match ended {
         Ok(Ok(outcome)) => outcome.code(),
         Ok(Err(fault)) if fault.is_closed_pipe() => Outcome::Done.code(),
         Ok(Err(fault)) => {
@@ -55,7 +61,7 @@ fn main() -> ExitCode {
             COULD_NOT_RUN
         }
         Err(_) => COULD_NOT_RUN,
-    })
+    }
 }
 
 impl Verb {
@@ -76,4 +82,25 @@ fn panic_note(place: Option<&panic::Location<'_>>) -> String {
     format!(
         "error: a fault in amanat itself{place}; what was being written is not in place\nhelp: report this line; it holds no data"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_without_what_it_carries_and_ends_with_2() {
+        let panicked = panic::catch_unwind(|| -> Result<Outcome> { panic::panic_any("an invented name") });
+        assert_eq!(exit_code(panicked, &Ui::detect()), 2);
+        let note = panic_note(Some(panic::Location::caller()));
+        assert!(
+            note.starts_with("error: ") && note.contains("main.rs") && note.contains("\nhelp: "),
+            "{note}"
+        );
+    }
+
+    #[test]
+    fn every_verb_declares_its_arguments_without_contradiction() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
 }

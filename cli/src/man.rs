@@ -2,8 +2,10 @@
 //! `amanat man`: manual pages, one for each verb, made from the same declaration as the arguments.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use amanat_stores::{Access, PartFile};
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 
@@ -36,10 +38,11 @@ fn write_page(command: &Command, folder: &Path) -> Result<usize> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let path = folder.join(format!("{name}.1"));
     let mut page = Vec::new();
-    Man::new(command.clone())
-        .render(&mut page)
-        .and_then(|()| fs::write(&path, &page))
-        .map_err(|error| Fault::file("write", &path, &error))?;
+    let failed = |error| Fault::file("write", &path, &error);
+    Man::new(command.clone()).render(&mut page).map_err(failed)?;
+    let mut file = PartFile::create(&path, Access::Default)?;
+    file.write_all(&page).map_err(failed)?;
+    file.commit()?;
     let mut pages = 1;
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         pages += write_page(below, folder)?;
