@@ -228,7 +228,9 @@ impl StreamOpener {
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<()> {
         let last = self.sealed.len().checked_sub(TAG_BYTES);
         if !last.is_some_and(|last| self.padded + last > 0 && last.is_multiple_of(BLOCK_BYTES)) {
-            return Err(Error::malformed("an impossible length: the envelope was truncated, or bytes were added"));
+            return Err(Error::malformed(
+                "an impossible length: the envelope was truncated, or bytes were added",
+            ));
         }
         self.open_chunk(out)?;
         let value = self.held.and_then(|zeros| self.padded.checked_sub(zeros + 2));

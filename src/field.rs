@@ -184,16 +184,18 @@ impl FieldSealer {
         if length > MAX_FIELD_BYTES {
             return self.seal_blob(record, value, out);
         }
-        let nonce = self.cipher.next_nonce(nonces)?;
+        // Early, so that its bytes have settled when the cipher reads them in wider pieces than they were written.
+        let ad = self.ad.set(&self.header, record.as_bytes());
         let start = out.len();
         out.reserve(HEADER_BYTES + NONCE_BYTES + self.bucket.round_up(length + 2) + TAG_BYTES);
         out.extend_from_slice(&self.header);
+        let mut nonce = NonceHalves { first: [0; 12], second: [0; 12] };
+        self.cipher.next_nonce(nonces, &mut nonce).inspect_err(|_| out.truncate(start))?;
         out.extend_from_slice(&nonce.first);
         out.extend_from_slice(&nonce.second);
         value.append_padded(self.bucket, out);
         out.extend_from_slice(&[0; TAG_BYTES]);
         let text = out.get_mut(start + HEADER_BYTES + NONCE_BYTES..).unwrap_or_default();
-        let ad = self.ad.set(&self.header, record.as_bytes());
         let text = text.split_last_chunk_mut().ok_or(Unauthentic);
         let sealed = text.and_then(|(text, tag)| self.cipher.seal(&nonce, ad, text, tag));
         sealed.map_err(|Unauthentic| {
@@ -235,10 +237,9 @@ impl FieldSealer {
 }
 
 impl Cipher {
-    /// A fresh nonce; for AES its first half is the salt in use.
+    /// Writes a fresh nonce; for AES its first half is the salt in use.
     #[inline]
-    fn next_nonce(&mut self, nonces: &mut Nonces) -> Result<NonceHalves> {
-        let mut nonce = NonceHalves { first: [0; 12], second: [0; 12] };
+    fn next_nonce(&mut self, nonces: &mut Nonces, nonce: &mut NonceHalves) -> Result<()> {
         match self {
             Self::Aes { xaes, salt, ready, left } => {
                 if *left == 0 {
@@ -251,8 +252,7 @@ impl Cipher {
             }
             Self::ChaCha(_) => nonces.fill(&mut nonce.first)?,
         }
-        nonces.fill(&mut nonce.second)?;
-        Ok(nonce)
+        nonces.fill(&mut nonce.second)
     }
 
     #[inline]
@@ -271,7 +271,9 @@ impl Cipher {
     }
 }
 
-/// A nonce in the halves that XAES treats apart, so that neither is copied together with bytes just written.
+/// A nonce in the halves that XAES treats apart.
+///
+/// Handed on by reference: bytes that are written in one width and copied in another stall the processor, here for a tenth of a short seal.
 struct NonceHalves {
     first: Salt,
     second: [u8; 12],

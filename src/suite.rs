@@ -76,10 +76,15 @@ impl Suite {
     ///
     /// # Errors
     /// `Unsupported` for any other byte.
+    #[inline]
     pub fn from_byte(byte: u8) -> Result<Self> {
-        Self::ALL.into_iter().find(|suite| suite.byte() == byte).ok_or_else(|| {
-            Error::unsupported(format!("suite 0x{byte:02x} is not known here; a newer amanat may know it"))
-        })
+        match byte {
+            0x01 => Ok(Self::Xaes256Gcm),
+            0x02 => Ok(Self::XChaCha20Poly1305),
+            0x03 => Ok(Self::Aes256Siv),
+            0x04 => Ok(Self::Cobblestone256),
+            _ => Err(unknown(byte)),
+        }
     }
 
     /// Longest value that this suite seals.
@@ -88,6 +93,7 @@ impl Suite {
     }
 
     /// Checks the length of an envelope's body.
+    #[inline]
     pub(crate) fn check_body(self, length: usize) -> Result<()> {
         match self {
             Self::Xaes256Gcm | Self::XChaCha20Poly1305 => check_padded(length, NONCE_BYTES + TAG_BYTES),
@@ -120,6 +126,12 @@ impl fmt::Display for Suite {
     }
 }
 
+#[cold]
+fn unknown(byte: u8) -> Error {
+    Error::unsupported(format!("suite 0x{byte:02x} is not known here; a newer amanat may know it"))
+}
+
+#[inline]
 fn check_padded(length: usize, overhead: usize) -> Result<()> {
     let Some(padded) = length.checked_sub(overhead).filter(|padded| *padded > 0) else {
         return Err(truncated(overhead + BLOCK_BYTES - length));

@@ -12,6 +12,8 @@ use crate::secret::Secret;
 
 /// Blocks encrypted together.
 const WIDTH: usize = 64;
+/// Values whose nonces are drawn without an expander.
+const FEW: usize = 16;
 /// Bytes used of a block: half a nonce.
 const PART: usize = 12;
 
@@ -31,8 +33,10 @@ pub(crate) fn secret<const N: usize>() -> Result<Secret<N>> {
 pub(crate) enum Nonces {
     /// One value: straight from the operating system.
     Single,
+    /// A few values: drawn together for this call.
+    Few { drawn: [u8; PART * FEW], left: usize },
     /// Many values: AES-256 in counter mode under a key drawn for this call.
-    Batch(Box<Expander>),
+    Many(Box<Expander>),
     /// Known answers in this crate's own tests.
     #[cfg(test)]
     Fixed(&'static [u8]),
@@ -49,18 +53,19 @@ pub(crate) struct Expander {
 impl Nonces {
     /// Nonces for `count` values of one call.
     pub(crate) fn for_values(count: usize) -> Result<Self> {
-        if count < 4 {
-            // Up to three draws cost less than a draw and a key schedule.
+        if count <= 1 {
             return Ok(Self::Single);
+        }
+        let mut drawn = [0; PART * FEW];
+        if let Some(needed) = drawn.get_mut(..count * PART) {
+            // A few: the key schedule of an expander would cost more than the bytes.
+            getrandom::fill(needed).map_err(|_| Error::entropy())?;
+            return Ok(Self::Few { drawn, left: count });
         }
         let seed = Zeroizing::new(bytes::<32>()?);
         let cipher = Aes256Enc::new((&*seed).into());
-        Ok(Self::Batch(Box::new(Expander {
-            cipher,
-            blocks: [aes::Block::default(); WIDTH],
-            next: WIDTH,
-            counter: 0,
-        })))
+        let blocks = [aes::Block::default(); WIDTH];
+        Ok(Self::Many(Box::new(Expander { cipher, blocks, next: WIDTH, counter: 0 })))
     }
 
     /// Writes the next random bytes to `out`: a nonce or a half of one.
@@ -69,7 +74,19 @@ impl Nonces {
         const { assert!(N.is_multiple_of(PART), "a nonce is drawn in halves") };
         match self {
             Self::Single => getrandom::fill(out).map_err(|_| Error::entropy()),
-            Self::Batch(expander) => {
+            Self::Few { drawn, left } => {
+                for part in out.as_chunks_mut::<PART>().0 {
+                    let next = left.checked_sub(1).and_then(|next| drawn.as_chunks::<PART>().0.get(next));
+                    match next {
+                        Some(bytes) => *part = *bytes,
+                        // The salt was renewed too, or the nonce is drawn whole: rare enough to ask again.
+                        None => getrandom::fill(part).map_err(|_| Error::entropy())?,
+                    }
+                    *left = left.saturating_sub(1);
+                }
+                Ok(())
+            }
+            Self::Many(expander) => {
                 // Arrays of a fixed length are copied in registers, which the reader right after need not wait for.
                 for part in out.as_chunks_mut::<PART>().0 {
                     *part = *expander.block();
