@@ -152,3 +152,29 @@ fn a_stream_is_bound_to_its_row_and_to_the_type_bytes() {
         "not in this keyring",
     );
 }
+
+/// The longest value goes through in pieces of 1 MiB; one byte more is refused on the way.
+#[test]
+fn a_stream_takes_1_gib_and_no_byte_more() {
+    let mut ring = ring();
+    let mut sealer = sealer(&mut ring, &context(), SealOptions::default());
+    let mut opener = opener(&ring, &context(), Engine::Ring);
+    let (piece, mut sealed, mut opened, mut length) = (vec![0xee; 1 << 20], Vec::new(), Vec::new(), 0);
+    let mut writer = sealer.seal_stream(&record("1"), &mut sealed).expect("started");
+    let mut reader =
+        opener.open_stream(&record("1"), sealed.first_chunk().expect("a prefix")).expect("started");
+    sealed.clear();
+    for _ in 0..1 << 10 {
+        writer.update(&piece, &mut sealed).expect("sealed");
+        reader.update(&sealed, &mut opened).expect("opens");
+        length += opened.len();
+        sealed.clear();
+        opened.clear();
+    }
+    assert!(sealed.capacity() < 4 << 20 && opened.capacity() < 4 << 20, "in constant memory");
+    refused(writer.update(&[0], &mut sealed), Kind::Limit, "longer than 1 GiB");
+    writer.finish(&mut sealed).expect("finished");
+    reader.update(&sealed, &mut opened).expect("opens");
+    reader.finish(&mut opened).expect("whole");
+    assert_eq!(length + opened.len(), 1 << 30);
+}
