@@ -3,9 +3,25 @@
 //!
 //! Owns what touches a file. Never decides how a value is sealed, never replaces a stored value before its replacement is safe.
 
+mod cell;
+mod columns;
+pub mod csv_file;
 pub mod durable;
+pub mod engine;
+mod json;
+pub mod json_lines;
 pub mod keyring_file;
+mod pipeline;
 pub mod secret_file;
+pub mod session;
+pub mod stream;
+pub mod tally;
+mod text_value;
 
+pub use cell::{Stored, looks_like_envelope};
 pub use durable::{Access, PartFile};
+pub use engine::{Effort, NewCell, Protector, RevealForm, Revealer, Rows, SealedRows, Shown};
 pub use keyring_file::KeyringPath;
+pub use session::KeyringSession;
+pub use stream::{Observer, Plan, Task};
+pub use tally::{KeyTally, Tally};

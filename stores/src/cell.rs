@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One stored cell: what it is, and what is to be done with it.
+//!
+//! Owns the decision from the header alone. Never seals what looks like an envelope, never tries a key to learn what a cell is.
+
+use amanat::envelope::{Envelope, TEXT_PREFIX, append_from_text};
+use amanat::error::{Error, Kind, Result};
+use amanat::ident::KeyId;
+use amanat::schema::{Absence, FieldPolicy, Migration, ValueType};
+use amanat::suite::Suite;
+use amanat::value::{Value, ValueRef};
+use amanat::{FieldOpener, RecordId};
+
+/// A cell as a store holds it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Stored<'a> {
+    /// Nothing: NULL, or an empty cell of a text file.
+    Absent,
+    /// What claims to be an envelope in its binary form.
+    EnvelopeBytes(&'a [u8]),
+    /// What claims to be an envelope in its text form.
+    EnvelopeText(&'a str),
+    /// A plain value of the field's type.
+    Plain(ValueRef<'a>),
+    /// A plain value of the field's type that had to be decoded.
+    PlainOwned(Value),
+}
+
+/// What protecting does with a cell.
+#[derive(Debug)]
+pub(crate) enum Decision<'a> {
+    /// It is absent and may show it.
+    Absent,
+    /// It is sealed as the policy says, under this key.
+    Keep(KeyId),
+    /// It is plain and gets sealed.
+    Seal(Plain<'a>),
+    /// It is sealed otherwise, under this key, and gets sealed anew.
+    Reseal(KeyId, Value),
+}
+
+/// A plain value, borrowed from the store or decoded.
+#[derive(Debug)]
+pub(crate) enum Plain<'a> {
+    Borrowed(ValueRef<'a>),
+    Owned(Value),
+}
+
+impl Plain<'_> {
+    pub(crate) fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Borrowed(value) => *value,
+            Self::Owned(value) => value.as_ref(),
+        }
+    }
+}
+
+/// Whether a text claims to be an envelope, white space and quotes around it included: such a text is never sealed again.
+#[must_use]
+pub fn looks_like_envelope(text: &[u8]) -> bool {
+    let first = text.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\''));
+    first.and_then(|first| text.get(first..)).is_some_and(|text| text.starts_with(TEXT_PREFIX.as_bytes()))
+}
+
+/// Reads cells of one field.
+pub(crate) struct CellReader {
+    pub(crate) policy: FieldPolicy,
+    pub(crate) opener: FieldOpener,
+    primary: KeyId,
+    /// Bytes of the envelope whose text form was read last.
+    scratch: Vec<u8>,
+}
+
+impl CellReader {
+    pub(crate) const fn new(policy: FieldPolicy, opener: FieldOpener, primary: KeyId) -> Self {
+        Self { policy, opener, primary, scratch: Vec::new() }
+    }
+
+    /// Decides what protecting does with a cell: from the header, and only then by opening what must be sealed anew.
+    pub(crate) fn decide<'a>(&mut self, record: &RecordId<'_>, stored: Stored<'a>) -> Result<Decision<'a>> {
+        match stored {
+            Stored::Absent => Ok(self.seal(Plain::Borrowed(ValueRef::Null))),
+            Stored::Plain(value) => {
+                value.check()?;
+                Ok(self.seal(Plain::Borrowed(value)))
+            }
+            Stored::PlainOwned(value) => {
+                value.as_ref().check()?;
+                Ok(self.seal(Plain::Owned(value)))
+            }
+            Stored::EnvelopeBytes(bytes) => {
+                let envelope = Envelope::parse(bytes).map_err(looks_like)?;
+                sealed(&mut self.opener, &self.policy, self.primary, record, &envelope)
+            }
+            Stored::EnvelopeText(text) => {
+                let envelope = from_text(text, &mut self.scratch).map_err(looks_like)?;
+                sealed(&mut self.opener, &self.policy, self.primary, record, &envelope)
+            }
+        }
+    }
+
+    fn seal<'a>(&self, plain: Plain<'a>) -> Decision<'a> {
+        if self.policy.absence() == Absence::Visible && matches!(plain.as_ref(), ValueRef::Null) {
+            return Decision::Absent;
+        }
+        Decision::Seal(plain)
+    }
+
+    /// Opens a cell; `None` for a plain one, which passes only where the schema says that the column is mixed.
+    pub(crate) fn open(&mut self, record: &RecordId<'_>, stored: &Stored<'_>) -> Result<Opened<'_>> {
+        let envelope = match stored {
+            Stored::Absent if self.policy.absence() == Absence::Visible => return Ok(Opened::Absent),
+            Stored::Absent | Stored::Plain(_) | Stored::PlainOwned(_) => {
+                return if self.policy.migration() == Migration::Mixed {
+                    Ok(Opened::Plain)
+                } else {
+                    Err(Error::schema(
+                        "plaintext stands in a sealed column; protect it first, or set `migration = \"mixed\"` while that goes on",
+                    ))
+                };
+            }
+            Stored::EnvelopeBytes(bytes) => Envelope::parse(bytes).map_err(looks_like)?,
+            Stored::EnvelopeText(text) => from_text(text, &mut self.scratch).map_err(looks_like)?,
+        };
+        let value = self.opener.open_parsed(record, &envelope)?;
+        check_type(value, self.policy.value_type())?;
+        Ok(Opened::Value(envelope.key(), value))
+    }
+}
+
+/// An opened cell.
+pub(crate) enum Opened<'a> {
+    /// Nothing, visibly.
+    Absent,
+    /// A plain cell of a mixed column.
+    Plain,
+    /// The value and the key that had sealed it.
+    Value(KeyId, ValueRef<'a>),
+}
+
+fn sealed(
+    opener: &mut FieldOpener,
+    policy: &FieldPolicy,
+    primary: KeyId,
+    record: &RecordId<'_>,
+    envelope: &Envelope<'_>,
+) -> Result<Decision<'static>> {
+    let as_policy = envelope.suite() == policy.family().suite() || envelope.suite() == Suite::Cobblestone256;
+    if envelope.key() == primary && as_policy {
+        return Ok(Decision::Keep(primary));
+    }
+    let value = opener.open_parsed(record, envelope)?;
+    check_type(value, policy.value_type())?;
+    Ok(Decision::Reseal(envelope.key(), value.to_value()))
+}
+
+fn from_text<'s>(text: &str, scratch: &'s mut Vec<u8>) -> Result<Envelope<'s>> {
+    scratch.clear();
+    if !text.starts_with(TEXT_PREFIX) {
+        return Err(Error::malformed("white space or quotes stand before it"));
+    }
+    append_from_text(text, scratch)?;
+    Envelope::parse(scratch)
+}
+
+/// An error of something that claims to be an envelope and is none.
+fn looks_like(error: Error) -> Error {
+    let message = format!("looks like an envelope, but: {}", error.message());
+    match error.kind() {
+        Kind::Limit => Error::limit(message),
+        Kind::Unsupported => Error::unsupported(message),
+        _ => Error::malformed(message),
+    }
+}
+
+/// Refuses an authentic value of another type than the schema says.
+fn check_type(value: ValueRef<'_>, wanted: ValueType) -> Result<()> {
+    let fits = match value {
+        ValueRef::Null => true,
+        ValueRef::Text(_) => wanted == ValueType::Text,
+        ValueRef::Bytes(_) => wanted == ValueType::Bytes,
+        ValueRef::Integer(_) => wanted == ValueType::Integer,
+        ValueRef::Date(_) => wanted == ValueType::Date,
+        ValueRef::Boolean(_) => wanted == ValueType::Boolean,
+        ValueRef::Cbor(_) => wanted == ValueType::Cbor,
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::schema(format!("the sealed value is {}, and the schema says {wanted}", value.type_name())))
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! CSV files (RFC 4180), read and written as streams.
+//!
+//! Owns the header, line ends and quotes. Never changes a cell that is not sealed: spaces, byte order mark and line ends stay as they
+//! are; quotes are written only where they are needed.
+
+use std::io::{self, Cursor, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use amanat::RecordId;
+use amanat::envelope;
+use amanat::error::{Error, Result};
+use amanat::schema::TableSchema;
+use amanat::value::ValueRef;
+use csv::{ByteRecord, ReaderBuilder};
+
+use crate::cell::Stored;
+use crate::columns::{Columns, Role};
+use crate::engine::Rows;
+use crate::stream::{
+    self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, Observer, Plan,
+};
+use crate::tally::Tally;
+use crate::text_value;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// How much of a file is looked at to learn its line end.
+const HEAD_BYTES: usize = 1 << 16;
+const READ_BUFFER_BYTES: usize = 1 << 17;
+
+/// Protects or reveals a CSV file with a header. Without an output nothing is written (dry run).
+///
+/// # Errors
+/// `Schema` if header and schema do not fit, before anything is written; `Store` if input or output fail; what the observer fails
+/// with; as [`Protector::protect`](crate::Protector::protect).
+pub fn run(
+    plan: Plan<'_>,
+    input: impl Read + Send,
+    mut output: Option<&mut dyn Write>,
+    observer: &mut dyn Observer,
+) -> Result<Tally> {
+    let (head, input) = Head::read(input).map_err(stream::cannot_read)?;
+    let ended = AtomicBool::new(true);
+    let input = Bounded { input, left: 2 * MAX_ROW_BYTES, last: None, ended: &ended };
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(READ_BUFFER_BYTES)
+        .from_reader(input);
+    let mut header = ByteRecord::new();
+    if !reader.read_byte_record(&mut header).map_err(read_fault)? {
+        return Err(Error::schema("the file is empty: its first line must name the columns"));
+    }
+    let csv = Csv { columns: match_header(plan.table, &header)?, line_end: head.line_end };
+    if let Some(output) = output.as_mut() {
+        let mut line = if head.byte_order_mark { BYTE_ORDER_MARK.to_vec() } else { Vec::new() };
+        append_row(header.iter(), &mut line);
+        output.write_all(&line).map_err(stream::cannot_write)?;
+    }
+    let mut rows_before = 0;
+    let read = |batch: &mut CsvBatch| {
+        batch.first_row = rows_before + 1;
+        let rows = batch.fill(&mut reader)?;
+        rows_before += u64::try_from(rows).unwrap_or_default();
+        Ok(rows > 0)
+    };
+    let tally = stream::run(
+        plan,
+        &csv,
+        read,
+        output.as_mut().map(|output| &mut **output as &mut dyn Write),
+        observer,
+    )?;
+    if let Some(output) = output.as_mut() {
+        let end: &[u8] = if ended.load(Ordering::Relaxed) { csv.line_end } else { b"" };
+        output.write_all(end).and_then(|()| output.flush()).map_err(stream::cannot_write)?;
+    }
+    Ok(tally)
+}
+
+fn match_header(table: &TableSchema, header: &ByteRecord) -> Result<Columns> {
+    let names: Option<Vec<&str>> = header.iter().map(|name| core::str::from_utf8(name).ok()).collect();
+    let names =
+        names.ok_or_else(|| Error::schema("the first line is not UTF-8; convert the file to UTF-8 first"))?;
+    Columns::new(table, &names)
+}
+
+/// What the first bytes of a file tell.
+struct Head {
+    byte_order_mark: bool,
+    line_end: &'static [u8],
+}
+
+impl Head {
+    /// Looks at the head of a file, and gives the file back without its byte order mark.
+    fn read<R: Read>(mut input: R) -> io::Result<(Self, impl Read + use<R>)> {
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        let most = u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX);
+        input.by_ref().take(most).read_to_end(&mut head)?;
+        let byte_order_mark = head.starts_with(BYTE_ORDER_MARK);
+        let mut quoted = false;
+        let end = head.iter().position(|byte| {
+            quoted ^= *byte == b'"';
+            !quoted && matches!(byte, b'\r' | b'\n')
+        });
+        let line_end: &[u8] = match end.and_then(|end| head.get(end..)) {
+            Some([b'\r', b'\n', ..]) => b"\r\n",
+            Some([b'\r', ..]) => b"\r",
+            _ => b"\n",
+        };
+        let mut head = Cursor::new(head);
+        if byte_order_mark {
+            head.set_position(u64::try_from(BYTE_ORDER_MARK.len()).unwrap_or_default());
+        }
+        Ok((Self { byte_order_mark, line_end }, head.chain(input)))
+    }
+}
+
+/// A reader that stops at a row that is too long, and that notices how the file ends.
+struct Bounded<'a, R> {
+    input: R,
+    left: u64,
+    last: Option<u8>,
+    ended: &'a AtomicBool,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("a row is longer than 64 MiB; is a quote never closed?"));
+        }
+        let read = self.input.read(buffer)?;
+        self.left = self.left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
+        match buffer.get(..read).and_then(<[u8]>::last) {
+            Some(last) => self.last = Some(*last),
+            None => self.ended.store(matches!(self.last, Some(b'\r' | b'\n')), Ordering::Relaxed),
+        }
+        Ok(read)
+    }
+}
+
+fn read_fault(error: csv::Error) -> Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => stream::cannot_read(error),
+        _ => stream::cannot_read(io::Error::other("the CSV reader stopped")),
+    }
+}
+
+/// Rows of a CSV file in buffers that are used again.
+#[derive(Default)]
+pub(crate) struct CsvBatch {
+    records: Vec<ByteRecord>,
+    count: usize,
+    first_row: u64,
+    input_bytes: u64,
+}
+
+impl CsvBatch {
+    fn fill<R: Read>(&mut self, reader: &mut csv::Reader<Bounded<'_, R>>) -> Result<usize> {
+        (self.count, self.input_bytes) = (0, reader.position().byte());
+        let start = self.input_bytes;
+        while self.count < BATCH_ROWS && self.input_bytes - start < BATCH_BYTES as u64 {
+            reader.get_mut().left = MAX_ROW_BYTES;
+            if self.count == self.records.len() {
+                self.records.push(ByteRecord::new());
+            }
+            let Some(record) = self.records.get_mut(self.count) else { break };
+            if !reader.read_byte_record(record).map_err(read_fault)? {
+                break;
+            }
+            self.count += 1;
+            self.input_bytes = reader.position().byte();
+        }
+        Ok(self.count)
+    }
+}
+
+struct Csv {
+    columns: Columns,
+    line_end: &'static [u8],
+}
+
+pub(crate) struct CsvRows<'a> {
+    columns: &'a Columns,
+    batch: &'a CsvBatch,
+}
+
+impl CsvRows<'_> {
+    fn bytes(&self, row: usize, column: usize) -> &[u8] {
+        self.batch.records.get(row).and_then(|record| record.get(column)).unwrap_or_default()
+    }
+
+    fn text(&self, row: usize, column: usize) -> Result<&str> {
+        core::str::from_utf8(self.bytes(row, column)).map_err(|_| Error::schema("the record id is not UTF-8"))
+    }
+}
+
+impl Rows for CsvRows<'_> {
+    fn count(&self) -> usize {
+        self.batch.count
+    }
+
+    fn number(&self, row: usize) -> u64 {
+        self.batch.first_row + u64::try_from(row).unwrap_or_default()
+    }
+
+    fn record(&self, row: usize) -> Result<RecordId<'_>> {
+        let fields = self.batch.records.get(row).map_or(0, ByteRecord::len);
+        let wanted = self.columns.roles.len();
+        if fields != wanted {
+            return Err(Error::malformed(format!(
+                "the row has {fields} cells, and the first line names {wanted} columns"
+            )));
+        }
+        for (place, role) in self.columns.roles.iter().enumerate() {
+            if matches!(role, Role::Masked(_)) && core::str::from_utf8(self.bytes(row, place)).is_err() {
+                return Err(Error::schema("a cell to be masked is not UTF-8"));
+            }
+        }
+        if let [column] = self.columns.record.as_slice() {
+            return RecordId::text(self.text(row, *column)?);
+        }
+        let texts: Vec<&str> =
+            self.columns.record.iter().map(|column| self.text(row, *column)).collect::<Result<_>>()?;
+        RecordId::composite(&texts)
+    }
+
+    fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>> {
+        let field = self.columns.sealed.get(position);
+        let (column, value_type) =
+            *field.ok_or_else(|| Error::misuse("the table has fewer sealed fields"))?;
+        text_value::read(self.bytes(row, column), value_type)
+    }
+}
+
+impl Format for Csv {
+    type Batch = CsvBatch;
+    type Rows<'a> = CsvRows<'a>;
+
+    fn rows<'a>(&'a self, batch: &'a CsvBatch) -> CsvRows<'a> {
+        CsvRows { columns: &self.columns, batch }
+    }
+
+    fn input_bytes(batch: &CsvBatch) -> u64 {
+        batch.input_bytes
+    }
+
+    /// Writes the line end before the row, so that a file without one after its last row stays without it.
+    fn write_row(
+        &self,
+        rows: &CsvRows<'_>,
+        row: usize,
+        mask: bool,
+        cells: &mut dyn Cells,
+        out: &mut Vec<u8>,
+    ) -> Result<u64> {
+        let mut masked = 0;
+        out.extend_from_slice(self.line_end);
+        let start = out.len();
+        for (place, role) in self.columns.roles.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            let stored = rows.bytes(row, place);
+            match role {
+                Role::Masked(how) if mask && !stored.is_empty() => {
+                    // Its text was checked with the record id.
+                    let text = core::str::from_utf8(stored).unwrap_or_default();
+                    let shown = how.apply(ValueRef::Text(text));
+                    append_field(shown.as_str().as_bytes(), out);
+                    masked += u64::from(shown.as_str() != text);
+                }
+                Role::Clear | Role::Masked(_) => append_field(stored, out),
+                Role::Sealed(position, _) => match cells.cell(*position) {
+                    NewContent::Absent => {}
+                    NewContent::AsStored => append_field(stored, out),
+                    NewContent::Envelope(bytes) => envelope::append_text(bytes, out),
+                    NewContent::Mask(mask) => append_field(mask.as_str().as_bytes(), out),
+                    NewContent::Value(value) => append_value(value, out)?,
+                },
+            }
+        }
+        if out.len() == start {
+            // A row of one empty cell would be read as no row at all.
+            out.extend_from_slice(b"\"\"");
+        }
+        Ok(masked)
+    }
+}
+
+fn append_row<'a>(cells: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    for (place, cell) in cells.enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        append_field(cell, out);
+    }
+}
+
+fn append_value(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+    if let ValueRef::Text(text) = value {
+        append_field(text.as_bytes(), out);
+        return Ok(());
+    }
+    let mut text = zeroize::Zeroizing::new(Vec::new());
+    text_value::append(value, &mut text)?;
+    append_field(&text, out);
+    Ok(())
+}
+
+/// Appends a cell, in quotes if a reader would otherwise see something else.
+fn append_field(bytes: &[u8], out: &mut Vec<u8>) {
+    if !bytes.iter().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    out.push(b'"');
+    for part in bytes.split_inclusive(|byte| *byte == b'"') {
+        out.extend_from_slice(part);
+        if part.ends_with(b"\"") {
+            out.push(b'"');
+        }
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Protects and reveals batches of rows, whatever store they come from.
+//!
+//! Owns the order of work in a batch and the refusal of whole rows. Never reads or writes a store: [`Rows`] gives it the cells.
+
+use std::fmt;
+
+use amanat::error::{Error, Kind, Result};
+use amanat::mask::Masked;
+use amanat::schema::{FieldPolicy, Mode, TableSchema};
+use amanat::value::ValueRef;
+use amanat::{
+    Allowance, EnvelopeBatch, FieldContext, FieldOpener, FieldSealer, OpenOptions, RecordId, SealOptions,
+};
+
+use crate::cell::{CellReader, Decision, Opened, Plain, Stored};
+use crate::session::KeyringSession;
+use crate::tally::Tally;
+
+/// A batch of rows, as a store gives it to be worked on: the adapter that a store implements.
+pub trait Rows {
+    /// Number of rows.
+    fn count(&self) -> usize;
+
+    /// Number of a row in the whole input, from 1.
+    fn number(&self, row: usize) -> u64;
+
+    /// Record id of a row.
+    ///
+    /// # Errors
+    /// Why the whole row cannot be worked on.
+    fn record(&self, row: usize) -> Result<RecordId<'_>>;
+
+    /// The cell of a sealed field of a row; `position` counts the sealed fields in schema order.
+    ///
+    /// # Errors
+    /// Why the cell cannot be worked on.
+    fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>>;
+}
+
+/// Protects batches. One for each thread.
+pub struct Protector<'s> {
+    session: &'s KeyringSession<'s>,
+    table: &'s TableSchema,
+    readers: Vec<CellReader>,
+    /// Empty until the first value is sealed, and always in a dry run.
+    sealers: Vec<FieldSealer>,
+    allowance: Option<Allowance>,
+    effort: Effort,
+}
+
+/// How far a protector goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effort {
+    /// Looks and counts; seals nothing.
+    DryRun,
+    /// Seals; the old values stay elsewhere.
+    Seal,
+    /// Seals, opens what was sealed and compares, because the old values will be overwritten.
+    SealAndVerify,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct SealedRows {
+    refused: Vec<bool>,
+    slots: Vec<Slot>,
+    batches: Vec<EnvelopeBatch>,
+    /// Counts of the batch.
+    pub tally: Tally,
+    /// Why rows were refused.
+    pub faults: Vec<Error>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Unchanged,
+    Absent,
+    New(usize),
+}
+
+/// What is to be stored in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NewCell<'a> {
+    /// What stands there already.
+    Unchanged,
+    /// Nothing.
+    Absent,
+    /// This envelope.
+    Envelope(&'a [u8]),
+}
+
+/// A value that waits to be sealed with its column.
+struct ToSeal<'a> {
+    record: RecordId<'a>,
+    value: Plain<'a>,
+}
+
+impl<'s> Protector<'s> {
+    /// Makes a protector of a table.
+    ///
+    /// # Errors
+    /// As [`FieldOpener::new`].
+    pub fn new(session: &'s KeyringSession<'s>, table: &'s TableSchema, effort: Effort) -> Result<Self> {
+        let readers = readers(session, table)?;
+        Ok(Self { session, table, readers, sealers: Vec::new(), allowance: None, effort })
+    }
+
+    /// Protects a batch; `out` is emptied first. A row with a cell that cannot be protected is refused whole.
+    ///
+    /// # Errors
+    /// What stops the run: `Limit`, `Store`, `Entropy`, never a fault of one row.
+    pub fn protect(&mut self, rows: &impl Rows, out: &mut SealedRows) -> Result<()> {
+        let fields = self.readers.len();
+        out.reset(rows.count(), fields);
+        let mut columns: Vec<Vec<ToSeal<'_>>> =
+            (0..fields).map(|_| Vec::with_capacity(rows.count())).collect();
+        let mut decisions = Vec::with_capacity(fields);
+        for row in 0..rows.count() {
+            decisions.clear();
+            match rows.record(row) {
+                Ok(record) if self.decide(rows, row, &record, &mut decisions, out) => {
+                    out.accept(row, &record, decisions.drain(..), &mut columns);
+                }
+                Ok(_) => out.refuse(row),
+                Err(error) => {
+                    out.fault(error.at_row(rows.number(row)));
+                    out.refuse(row);
+                }
+            }
+        }
+        let key = self.session.primary();
+        let new = u64::try_from(columns.iter().map(Vec::len).sum::<usize>()).unwrap_or(u64::MAX);
+        if self.effort == Effort::DryRun || new == 0 {
+            return Ok(());
+        }
+        out.tally.key(key).sealed += new;
+        self.prepare(new)?;
+        columns.iter().enumerate().try_for_each(|(position, column)| self.seal(position, column, out))
+    }
+
+    /// Decides every sealed cell of a row; false if one was refused.
+    fn decide<'a>(
+        &mut self,
+        rows: &'a impl Rows,
+        row: usize,
+        record: &RecordId<'_>,
+        decisions: &mut Vec<Decision<'a>>,
+        out: &mut SealedRows,
+    ) -> bool {
+        let mut fits = true;
+        for (position, reader) in self.readers.iter_mut().enumerate() {
+            match rows.cell(row, position).and_then(|stored| reader.decide(record, stored)) {
+                Ok(decision) => decisions.push(decision),
+                Err(error) => {
+                    fits = false;
+                    out.fault(error.at_field(reader.policy.name()).at_row(rows.number(row)));
+                }
+            }
+        }
+        fits
+    }
+
+    /// Sees that there are sealers, and messages for them.
+    fn prepare(&mut self, need: u64) -> Result<()> {
+        if self.allowance.as_ref().is_some_and(|allowance| allowance.left() >= need) {
+            return Ok(());
+        }
+        let allowance = self.session.allowance(need)?;
+        self.sealers = self.session.with_keys(|keys| {
+            let sealer = |policy: &FieldPolicy| {
+                let name = (self.table.name().clone(), policy.name().clone());
+                let context = FieldContext::new(keys.registry().clone(), name.0, name.1);
+                let options = SealOptions {
+                    family: policy.family(),
+                    bucket: policy.bucket(),
+                    ..SealOptions::default()
+                };
+                FieldSealer::new(keys, &context, options, &allowance)
+            };
+            self.table.sealed().map(sealer).collect()
+        })?;
+        self.allowance = Some(allowance);
+        Ok(())
+    }
+
+    /// Seals a column of the batch in one call, and verifies it if asked.
+    fn seal(&mut self, position: usize, column: &[ToSeal<'_>], out: &mut SealedRows) -> Result<()> {
+        let need = u64::try_from(column.len()).unwrap_or(u64::MAX);
+        let absent = || Error::misuse("the batch has another number of sealed fields than the table");
+        let batch = out.batches.get_mut(position).ok_or_else(absent)?;
+        // Other threads draw on the same allowance: what was there a moment ago may be gone.
+        while let Err(error) = self
+            .sealers
+            .get_mut(position)
+            .ok_or_else(absent)?
+            .seal_batch(column.iter().map(|item| (&item.record, item.value.as_ref())), batch)
+        {
+            let used_up = self.allowance.as_ref().is_some_and(|allowance| allowance.left() < need);
+            if error.kind() != Kind::Limit || !used_up || !batch.is_empty() {
+                return Err(error);
+            }
+            self.prepare(need)?;
+        }
+        if self.effort == Effort::SealAndVerify {
+            let reader = self.readers.get_mut(position).ok_or_else(absent)?;
+            for (item, envelope) in column.iter().zip(batch.iter()) {
+                if reader.opener.open(&item.record, envelope)? != item.value.as_ref() {
+                    return Err(Error::misuse(
+                        "a value that was sealed opens to another; nothing was overwritten",
+                    )
+                    .at_field(reader.policy.name()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Protector<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Protector({} fields, {:?})", self.readers.len(), self.effort)
+    }
+}
+
+impl SealedRows {
+    /// Whether a row was refused.
+    #[must_use]
+    pub fn is_refused(&self, row: usize) -> bool {
+        self.refused.get(row).copied().unwrap_or(true)
+    }
+
+    /// What is to be stored in the cell of a sealed field.
+    #[must_use]
+    pub fn cell(&self, row: usize, position: usize) -> NewCell<'_> {
+        let slot = self.slots.get(row * self.batches.len() + position);
+        match slot {
+            Some(Slot::Absent) => NewCell::Absent,
+            Some(Slot::New(index)) => self
+                .batches
+                .get(position)
+                .and_then(|batch| batch.get(*index))
+                .map_or(NewCell::Unchanged, NewCell::Envelope),
+            Some(Slot::Unchanged) | None => NewCell::Unchanged,
+        }
+    }
+
+    fn reset(&mut self, rows: usize, fields: usize) {
+        self.refused.clear();
+        self.refused.resize(rows, false);
+        self.slots.clear();
+        self.slots.resize(rows * fields, Slot::Unchanged);
+        self.batches.iter_mut().for_each(EnvelopeBatch::clear);
+        self.batches.resize_with(fields, EnvelopeBatch::new);
+        self.tally.clear();
+        self.tally.rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.faults.clear();
+    }
+
+    fn fault(&mut self, error: Error) {
+        self.tally.fault(&error);
+        self.faults.push(error);
+    }
+
+    fn refuse(&mut self, row: usize) {
+        self.tally.refused_rows += 1;
+        if let Some(refused) = self.refused.get_mut(row) {
+            *refused = true;
+        }
+    }
+
+    /// Puts the decisions of a row where they belong.
+    fn accept<'a>(
+        &mut self,
+        row: usize,
+        record: &RecordId<'a>,
+        decisions: impl Iterator<Item = Decision<'a>>,
+        columns: &mut [Vec<ToSeal<'a>>],
+    ) {
+        let slots = self.slots.iter_mut().skip(row * columns.len());
+        for ((decision, column), slot) in decisions.zip(columns.iter_mut()).zip(slots) {
+            let value = match decision {
+                Decision::Absent => {
+                    self.tally.absent += 1;
+                    *slot = Slot::Absent;
+                    continue;
+                }
+                Decision::Keep(key) => {
+                    self.tally.kept += 1;
+                    self.tally.key(key).kept += 1;
+                    continue;
+                }
+                Decision::Seal(plain) => {
+                    self.tally.sealed += 1;
+                    plain
+                }
+                Decision::Reseal(key, value) => {
+                    self.tally.resealed += 1;
+                    self.tally.key(key).resealed += 1;
+                    Plain::Owned(value)
+                }
+            };
+            *slot = Slot::New(column.len());
+            column.push(ToSeal { record: record.clone(), value });
+        }
+    }
+}
+
+/// Opens cells. One for each thread.
+pub struct Revealer {
+    readers: Vec<(CellReader, bool)>,
+    form: RevealForm,
+}
+
+/// In what form values are revealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevealForm {
+    /// Their masks.
+    Masks,
+    /// Themselves.
+    Values,
+}
+
+/// What is shown of a cell.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Shown<'a> {
+    /// Nothing.
+    Absent,
+    /// What stands there: a field that was not asked for, or a plain cell of a mixed column.
+    AsStored,
+    /// The mask.
+    Mask(Masked),
+    /// The value, lent until the next call.
+    Value(ValueRef<'a>),
+}
+
+impl Revealer {
+    /// Makes a revealer of a table; `fields` names what is opened, empty for all sealed fields.
+    ///
+    /// # Errors
+    /// `Schema` if a name is not that of a sealed field; as [`FieldOpener::new`].
+    pub fn new(
+        session: &KeyringSession<'_>,
+        table: &TableSchema,
+        fields: &[String],
+        form: RevealForm,
+    ) -> Result<Self> {
+        for name in fields {
+            let known = table.fields().iter().find(|policy| policy.name().as_str() == name);
+            if known.is_none_or(|policy| policy.mode() != Mode::Sealed) {
+                let names: Vec<&str> = table.sealed().map(|policy| policy.name().as_str()).collect();
+                return Err(Error::schema(format!(
+                    "`{name}` is no sealed field of table `{}`; it has: {}",
+                    table.name(),
+                    names.join(", ")
+                )));
+            }
+        }
+        let asked = |reader: CellReader| {
+            let name = reader.policy.name().as_str();
+            let asked = fields.is_empty() || fields.iter().any(|field| field == name);
+            (reader, asked)
+        };
+        Ok(Self { readers: readers(session, table)?.into_iter().map(asked).collect(), form })
+    }
+
+    /// Opens the cell of a sealed field and counts it.
+    ///
+    /// # Errors
+    /// Why the cell cannot be shown, with the field's name; it is counted too.
+    pub fn show<'r>(
+        &'r mut self,
+        position: usize,
+        record: &RecordId<'_>,
+        stored: Stored<'r>,
+        tally: &mut Tally,
+    ) -> Result<Shown<'r>> {
+        let (form, entry) = (self.form, self.readers.get_mut(position));
+        let (reader, asked) = entry.ok_or_else(|| Error::misuse("the table has fewer sealed fields"))?;
+        if !*asked {
+            return Ok(Shown::AsStored);
+        }
+        let (mask, name) = (reader.policy.mask(), reader.policy.name().clone());
+        let opened = reader.open(record, &stored).map_err(|error| error.at_field(&name));
+        let opened = opened.inspect_err(|error| tally.fault(error))?;
+        let value = match opened {
+            Opened::Absent => {
+                tally.absent += 1;
+                return Ok(Shown::Absent);
+            }
+            Opened::Plain if form == RevealForm::Values => {
+                tally.plain += 1;
+                return Ok(Shown::AsStored);
+            }
+            Opened::Plain => {
+                tally.plain += 1;
+                match &stored {
+                    Stored::Plain(value) => *value,
+                    Stored::PlainOwned(value) => return Ok(Shown::Mask(mask.apply(value.as_ref()))),
+                    _ => return Ok(Shown::AsStored),
+                }
+            }
+            Opened::Value(key, value) => {
+                tally.opened += 1;
+                tally.key(key).opened += 1;
+                value
+            }
+        };
+        match (form, value) {
+            (_, ValueRef::Null) => Ok(Shown::Absent),
+            (RevealForm::Masks, value) => {
+                tally.masked += 1;
+                Ok(Shown::Mask(mask.apply(value)))
+            }
+            (RevealForm::Values, value) => Ok(Shown::Value(value)),
+        }
+    }
+}
+
+impl fmt::Debug for Revealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Revealer({} fields, {:?})", self.readers.len(), self.form)
+    }
+}
+
+fn readers(session: &KeyringSession<'_>, table: &TableSchema) -> Result<Vec<CellReader>> {
+    session.with_keys(|keys| {
+        let reader = |policy: &FieldPolicy| {
+            let (registry, name) = (keys.registry().clone(), table.name().clone());
+            let context = FieldContext::new(registry, name, policy.name().clone());
+            let opener = FieldOpener::new(keys, &context, &OpenOptions::default())?;
+            Ok(CellReader::new(policy.clone(), opener, session.primary()))
+        };
+        table.sealed().map(reader).collect()
+    })
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! JSON Lines files: one object a line, read and written as streams.
+//!
+//! Owns the JSON form of each type of value. Never changes the text of a member that is not sealed, nor the order of members.
+
+use std::borrow::Cow;
+use std::io::{BufRead, BufReader, Read, Write};
+
+use amanat::RecordId;
+use amanat::envelope;
+use amanat::error::{Error, Result};
+use amanat::schema::{Mode, TableSchema, ValueType};
+use amanat::value::{Value, ValueRef};
+use base64_turbo::URL_SAFE_NO_PAD;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::cell::{Stored, looks_like_envelope};
+use crate::columns::{self, Role};
+use crate::engine::Rows;
+use crate::json::{self, JsonStr, append_json};
+use crate::stream::{
+    self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, Observer, Plan,
+};
+use crate::tally::Tally;
+use crate::text_value;
+
+const READ_BUFFER_BYTES: usize = 1 << 17;
+
+/// Protects or reveals a JSON Lines file. Without an output nothing is written (dry run). Empty lines are passed over.
+///
+/// # Errors
+/// `Schema` if the members of the first line and the schema do not fit, before anything is written; `Store` if input or output
+/// fail; what the observer fails with; as [`Protector::protect`](crate::Protector::protect).
+pub fn run(
+    plan: Plan<'_>,
+    input: impl Read + Send,
+    mut output: Option<&mut dyn Write>,
+    observer: &mut dyn Observer,
+) -> Result<Tally> {
+    let mut lines = Lines { input: BufReader::with_capacity(READ_BUFFER_BYTES, input), rows: 0, bytes: 0 };
+    let format = JsonLines { columns: Column::all(plan.table), record: plan.table.record_id() };
+    let mut first = Some(JsonBatch::default());
+    if let Some(first) = first.as_mut() {
+        lines.fill(first)?;
+        format.check_first(plan.table, first)?;
+    }
+    let read = |batch: &mut JsonBatch| {
+        if let Some(first) = first.take() {
+            *batch = first;
+            return Ok(!batch.ends.is_empty());
+        }
+        lines.fill(batch)
+    };
+    let tally = stream::run(
+        plan,
+        &format,
+        read,
+        output.as_mut().map(|output| &mut **output as &mut dyn Write),
+        observer,
+    )?;
+    if let Some(output) = output.as_mut() {
+        output.flush().map_err(stream::cannot_write)?;
+    }
+    Ok(tally)
+}
+
+/// A member that the schema names.
+struct Column<'a> {
+    name: &'a str,
+    role: Role,
+}
+
+impl<'a> Column<'a> {
+    fn all(table: &'a TableSchema) -> Vec<Self> {
+        let position =
+            |column: &str| table.sealed().position(|policy| policy.column() == column).unwrap_or(usize::MAX);
+        let role = |name: &'a str| match table.by_column(name) {
+            Some(policy) if policy.mode() == Mode::Sealed => {
+                Role::Sealed(position(name), policy.value_type())
+            }
+            Some(policy) if policy.mode() == Mode::Masked => Role::Masked(policy.mask()),
+            _ => Role::Clear,
+        };
+        columns::wanted(table).into_iter().map(|name| Column { name, role: role(name) }).collect()
+    }
+}
+
+struct JsonLines<'t> {
+    columns: Vec<Column<'t>>,
+    record: &'t [String],
+}
+
+struct Lines<R> {
+    input: BufReader<R>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl<R: Read> Lines<R> {
+    /// Fills a batch with whole lines; false at the end.
+    fn fill(&mut self, batch: &mut JsonBatch) -> Result<bool> {
+        batch.bytes.clear();
+        batch.ends.clear();
+        batch.first_row = self.rows + 1;
+        while batch.ends.len() < BATCH_ROWS && batch.bytes.len() < BATCH_BYTES {
+            let start = batch.bytes.len();
+            let mut line = self.input.by_ref().take(MAX_ROW_BYTES + 1);
+            let read = line.read_until(b'\n', &mut batch.bytes).map_err(stream::cannot_read)?;
+            let read = u64::try_from(read).unwrap_or(u64::MAX);
+            if read == 0 {
+                break;
+            }
+            if read > MAX_ROW_BYTES {
+                return Err(Error::limit("a line is longer than 64 MiB").at_row(self.rows + 1));
+            }
+            if self.bytes == 0 && batch.bytes.starts_with(b"\xef\xbb\xbf") {
+                batch.bytes.drain(..3);
+            }
+            self.bytes += read;
+            let blank = batch.bytes.get(start..).is_some_and(|line| line.iter().all(u8::is_ascii_whitespace));
+            if blank {
+                batch.bytes.truncate(start);
+                continue;
+            }
+            self.rows += 1;
+            batch.ends.push(batch.bytes.len());
+        }
+        batch.input_bytes = self.bytes;
+        Ok(!batch.ends.is_empty())
+    }
+}
+
+/// Lines in one buffer that is used again.
+#[derive(Default)]
+pub(crate) struct JsonBatch {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    first_row: u64,
+    input_bytes: u64,
+}
+
+/// The members of an object in order, each with its text.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((JsonStr(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Read)
+    }
+}
+
+/// A line that fits the schema.
+struct JsonRow<'a> {
+    members: Vec<(Cow<'a, str>, &'a RawValue, Role)>,
+    record: Vec<Cow<'a, str>>,
+    /// Place of each sealed field's member.
+    sealed: Vec<usize>,
+}
+
+/// A batch whose lines were read.
+pub(crate) struct JsonRows<'a> {
+    rows: Vec<core::result::Result<JsonRow<'a>, &'static str>>,
+    first_row: u64,
+}
+
+impl JsonLines<'_> {
+    /// Refuses a file whose first line does not fit the schema, before anything is written.
+    fn check_first(&self, table: &TableSchema, batch: &JsonBatch) -> Result<()> {
+        let Some(line) = batch.ends.first().and_then(|end| batch.bytes.get(..*end)) else { return Ok(()) };
+        let Ok(Members(members)) = serde_json::from_slice(line) else {
+            return Err(Error::malformed(
+                "the first line is not a JSON object; JSON Lines has one object a line",
+            ));
+        };
+        let names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+        columns::Columns::new(table, &names).map(drop)
+    }
+
+    fn read<'a>(&self, line: &'a [u8]) -> core::result::Result<JsonRow<'a>, &'static str> {
+        let text = core::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
+        let Members(found) = serde_json::from_str(text).map_err(|_| "the line is not one JSON object")?;
+        if found.len() != self.columns.len() {
+            return Err(
+                "the line has more or fewer members than the schema names; write null for what is absent",
+            );
+        }
+        let sealed = self.columns.iter().filter(|column| matches!(column.role, Role::Sealed(..))).count();
+        let mut row = JsonRow {
+            members: Vec::with_capacity(found.len()),
+            record: Vec::new(),
+            sealed: vec![usize::MAX; sealed],
+        };
+        let mut seen = vec![false; self.columns.len()];
+        for (place, (name, value)) in found.into_iter().enumerate() {
+            let known = self.columns.iter().zip(&mut seen).find(|(column, _)| column.name == name);
+            let (column, seen) = known.ok_or("the line has a member that the schema does not name")?;
+            if std::mem::replace(seen, true) {
+                return Err("the line has the same member twice");
+            }
+            match column.role {
+                Role::Sealed(position, _) => {
+                    row.sealed.get_mut(position).into_iter().for_each(|sealed| *sealed = place);
+                }
+                Role::Masked(_) if !matches!(kind(value), b'"' | b'n') => {
+                    return Err("a member to be masked is neither a string nor null");
+                }
+                Role::Masked(_) | Role::Clear => {}
+            }
+            row.members.push((name, value, column.role));
+        }
+        for column in self.record {
+            let member = row.members.iter().find(|(name, ..)| name == column);
+            row.record.push(record_text(member.map(|member| member.1))?);
+        }
+        Ok(row)
+    }
+}
+
+/// First character of a JSON value: what it is.
+fn kind(value: &RawValue) -> u8 {
+    value.get().bytes().next().unwrap_or(b'n')
+}
+
+fn record_text(value: Option<&RawValue>) -> core::result::Result<Cow<'_, str>, &'static str> {
+    let text = value.map_or("null", RawValue::get);
+    if text.starts_with('"') {
+        return string(text).map_err(|_| "the record id is not a string");
+    }
+    text_value::integer(text)
+        .map(|_| Cow::Borrowed(text))
+        .map_err(|_| "the record id is neither a string nor an integer")
+}
+
+/// The content of a JSON string.
+fn string(text: &str) -> Result<Cow<'_, str>> {
+    let read = serde_json::from_str(text).map(|JsonStr(content)| content);
+    read.map_err(|_| Error::schema("not a JSON string"))
+}
+
+impl Rows for JsonRows<'_> {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn number(&self, row: usize) -> u64 {
+        self.first_row + u64::try_from(row).unwrap_or_default()
+    }
+
+    fn record(&self, row: usize) -> Result<RecordId<'_>> {
+        let row = self.rows.get(row).ok_or_else(|| Error::misuse("the batch has fewer rows"))?;
+        let row = row.as_ref().map_err(|why| Error::malformed(*why))?;
+        if let [text] = row.record.as_slice() {
+            return RecordId::text(text);
+        }
+        let texts: Vec<&str> = row.record.iter().map(|text| &**text).collect();
+        RecordId::composite(&texts)
+    }
+
+    fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>> {
+        let row = self.rows.get(row).and_then(|row| row.as_ref().ok());
+        let member = row.and_then(|row| row.sealed.get(position).and_then(|place| row.members.get(*place)));
+        match member {
+            Some((_, value, Role::Sealed(_, value_type))) => read_member(value.get(), *value_type),
+            _ => Err(Error::misuse("the batch has fewer rows or sealed fields")),
+        }
+    }
+}
+
+/// Reads a member as a value of the field's type.
+fn read_member(text: &str, value_type: ValueType) -> Result<Stored<'_>> {
+    let wrong = |wanted: &str| Error::schema(format!("the member is not {wanted}, as the schema says"));
+    if text == "null" {
+        return Ok(Stored::Absent);
+    }
+    let content = if text.starts_with('"') { Some(string(text)?) } else { None };
+    if let Some(content) = content.as_ref().filter(|content| looks_like_envelope(content.as_bytes())) {
+        return match content {
+            Cow::Borrowed(content) => Ok(Stored::EnvelopeText(content)),
+            Cow::Owned(_) => Err(Error::malformed("looks like an envelope, but: it is written with escapes")),
+        };
+    }
+    match (value_type, content) {
+        (ValueType::Text, Some(Cow::Borrowed(content))) => Ok(Stored::Plain(ValueRef::Text(content))),
+        (ValueType::Text, Some(Cow::Owned(content))) => Ok(Stored::PlainOwned(Value::Text(content.into()))),
+        (ValueType::Text, None) => Err(wrong("a string")),
+        (ValueType::Bytes, Some(content)) => {
+            text_value::base64url(&content).map(|bytes| Stored::PlainOwned(Value::Bytes(bytes)))
+        }
+        (ValueType::Bytes, None) => Err(wrong("a string of base64url")),
+        (ValueType::Date, Some(content)) => {
+            text_value::date(&content).map(|date| Stored::Plain(ValueRef::Date(date)))
+        }
+        (ValueType::Date, None) => Err(wrong("a string YYYY-MM-DD")),
+        (ValueType::Integer, None) => {
+            text_value::integer(text).map(|number| Stored::Plain(ValueRef::Integer(number)))
+        }
+        (ValueType::Integer, Some(_)) => Err(wrong("a number")),
+        (ValueType::Boolean, _) => match text {
+            "true" => Ok(Stored::Plain(ValueRef::Boolean(true))),
+            "false" => Ok(Stored::Plain(ValueRef::Boolean(false))),
+            _ => Err(wrong("true or false")),
+        },
+        (ValueType::Cbor, _) => json::to_cbor(text).map(|item| match item {
+            Some(item) => Stored::PlainOwned(Value::Cbor(item)),
+            None => Stored::Absent,
+        }),
+        _ => Err(Error::unsupported("JSON Lines does not know this type of value")),
+    }
+}
+
+impl Format for JsonLines<'_> {
+    type Batch = JsonBatch;
+    type Rows<'a>
+        = JsonRows<'a>
+    where
+        Self: 'a;
+
+    fn rows<'a>(&'a self, batch: &'a JsonBatch) -> JsonRows<'a> {
+        let mut start = 0;
+        let line = |end: &usize| {
+            let line = batch.bytes.get(start..*end).unwrap_or_default();
+            start = *end;
+            self.read(line)
+        };
+        JsonRows { rows: batch.ends.iter().map(line).collect(), first_row: batch.first_row }
+    }
+
+    fn input_bytes(batch: &JsonBatch) -> u64 {
+        batch.input_bytes
+    }
+
+    fn write_row(
+        &self,
+        rows: &JsonRows<'_>,
+        row: usize,
+        mask: bool,
+        cells: &mut dyn Cells,
+        out: &mut Vec<u8>,
+    ) -> Result<u64> {
+        let Some(Ok(row)) = rows.rows.get(row) else {
+            return Err(Error::misuse("a row that was refused is not written"));
+        };
+        let mut masked = 0;
+        let cannot = || Error::schema("a member cannot be written as JSON");
+        out.push(b'{');
+        for (place, (name, value, role)) in row.members.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            append_json(&**name, out).ok_or_else(cannot)?;
+            out.push(b':');
+            match role {
+                Role::Masked(how) if mask && kind(value) == b'"' => {
+                    let plain = string(value.get())?;
+                    let shown = how.apply(ValueRef::Text(&plain));
+                    append_json(shown.as_str(), out).ok_or_else(cannot)?;
+                    masked += u64::from(shown.as_str() != plain);
+                }
+                Role::Clear | Role::Masked(_) => out.extend_from_slice(value.get().as_bytes()),
+                Role::Sealed(position, _) => match cells.cell(*position) {
+                    NewContent::Absent => out.extend_from_slice(b"null"),
+                    NewContent::AsStored => out.extend_from_slice(value.get().as_bytes()),
+                    NewContent::Envelope(bytes) => {
+                        out.push(b'"');
+                        envelope::append_text(bytes, out);
+                        out.push(b'"');
+                    }
+                    NewContent::Mask(mask) => append_json(mask.as_str(), out).ok_or_else(cannot)?,
+                    NewContent::Value(value) => append_value(value, out)?,
+                },
+            }
+        }
+        out.extend_from_slice(b"}\n");
+        Ok(masked)
+    }
+}
+
+/// Appends a value in the JSON form of its type.
+fn append_value(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+    let written = match value {
+        ValueRef::Null => append_json(&(), out),
+        ValueRef::Text(text) => append_json(text, out),
+        ValueRef::Bytes(bytes) => append_json(&URL_SAFE_NO_PAD.encode(bytes), out),
+        ValueRef::Integer(number) => append_json(&number, out),
+        ValueRef::Date(date) => append_json(&date.to_string(), out),
+        ValueRef::Boolean(truth) => append_json(&truth, out),
+        ValueRef::Cbor(item) => return json::append_from_cbor(item, out),
+        _ => None,
+    };
+    written.ok_or_else(|| Error::unsupported("JSON Lines does not know this type of value"))
+}

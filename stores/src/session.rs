@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An unlocked keyring that the threads of a run share, with the messages they may seal.
+//!
+//! Owns the reserving of messages in the keyring file. Never hands out a message that is not durably counted (SPEC 6.5).
+
+use std::fmt;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use amanat::Allowance;
+use amanat::error::{Error, Result};
+use amanat::ident::{KeyId, Timestamp};
+use amanat::keys::{Field, Kek, Keyring, Keyset, Purpose};
+
+use crate::keyring_file::KeyringPath;
+
+/// Messages of the first reservation. Each further one is twice as large, so that a long run writes the keyring seldom.
+const FIRST_STEP: u64 = 1 << 20;
+/// Messages of the largest reservation: what a killed run can lose of a key's 2^44.
+const LARGEST_STEP: u64 = 1 << 26;
+
+/// A keyring in use by one run.
+pub struct KeyringSession<'a> {
+    path: &'a KeyringPath,
+    kek: &'a (dyn Kek + Sync),
+    clock: &'a (dyn Fn() -> Result<Timestamp> + Sync),
+    primary: KeyId,
+    state: Mutex<State>,
+}
+
+struct State {
+    keyring: Keyring,
+    current: Option<Allowance>,
+    reserved: Vec<Allowance>,
+    step: u64,
+}
+
+impl<'a> KeyringSession<'a> {
+    /// Unlocks the keyring. Nothing is reserved before something is sealed.
+    ///
+    /// # Errors
+    /// As [`KeyringPath::unlock`]; `Schema` if the keyring has no key for fields.
+    pub fn unlock(
+        path: &'a KeyringPath,
+        kek: &'a (dyn Kek + Sync),
+        clock: &'a (dyn Fn() -> Result<Timestamp> + Sync),
+    ) -> Result<Self> {
+        let keyring = path.unlock(kek)?;
+        let primary = keyring.field_keys()?.primary();
+        let state = State { keyring, current: None, reserved: Vec::new(), step: FIRST_STEP };
+        Ok(Self { path, kek, clock, primary, state: Mutex::new(state) })
+    }
+
+    /// Id of the key that seals fields.
+    #[must_use]
+    pub const fn primary(&self) -> KeyId {
+        self.primary
+    }
+
+    /// Works with the keys of fields.
+    ///
+    /// # Errors
+    /// What `work` fails with.
+    pub fn with_keys<T>(&self, work: impl FnOnce(&Keyset<'_, Field>) -> Result<T>) -> Result<T> {
+        work(&self.lock().keyring.field_keys()?)
+    }
+
+    /// An allowance with at least `need` messages left when it was looked at; reserves more in the keyring file if there is none.
+    ///
+    /// # Errors
+    /// As [`KeyringPath::update`]; `Limit` if the key has no messages left; `Store` if another process changed the primary key.
+    pub fn allowance(&self, need: u64) -> Result<Allowance> {
+        let mut state = self.lock();
+        if let Some(current) = state.current.as_ref().filter(|current| current.left() >= need) {
+            return Ok(current.clone());
+        }
+        let messages = state.step.max(need);
+        state.step = state.step.saturating_mul(2).min(LARGEST_STEP);
+        let now = (self.clock)()?;
+        let reserve = |keyring: &mut Keyring| keyring.reserve(Purpose::Field, messages);
+        let allowance = self.path.update_unlocked(&mut state.keyring, self.kek, now, reserve)?;
+        state.reserved.push(allowance.clone());
+        if allowance.key() != self.primary {
+            return Err(Error::store(
+                "another process changed the key that seals while this run was going on; run again",
+                io::Error::other("the keyring has changed"),
+            ));
+        }
+        state.current = Some(allowance.clone());
+        Ok(allowance)
+    }
+
+    /// Returns what was reserved and not sealed. To be called when no thread seals any more.
+    ///
+    /// # Errors
+    /// As [`KeyringPath::update`]; the messages then stay counted.
+    pub fn give_back(&self) -> Result<()> {
+        let mut state = self.lock();
+        state.current = None;
+        let reserved: Vec<Allowance> =
+            state.reserved.drain(..).filter(|allowance| allowance.left() > 0).collect();
+        if reserved.is_empty() {
+            return Ok(());
+        }
+        let now = (self.clock)()?;
+        self.path.update_unlocked(&mut state.keyring, self.kek, now, |keyring| {
+            reserved.iter().try_for_each(|allowance| keyring.give_back(allowance))
+        })
+    }
+
+    /// A thread that panicked holding the lock has changed nothing that the file does not repair.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for KeyringSession<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyringSession(key {})", self.primary.short())
+    }
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Protects and reveals files that are read from front to back.
+//!
+//! Owns what CSV and JSON Lines have in common. Never leaves out a row without telling the [`Observer`].
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+
+use amanat::RecordId;
+use amanat::error::{Error, Result};
+use amanat::mask::Masked;
+use amanat::schema::TableSchema;
+use amanat::value::ValueRef;
+
+use crate::engine::{Effort, NewCell, Protector, RevealForm, Revealer, Rows, SealedRows, Shown};
+use crate::pipeline::{self, Output};
+use crate::session::KeyringSession;
+use crate::tally::Tally;
+
+/// Rows of a batch: enough that one drawing of random bytes and one hand-over serve many, few enough to stay in the cache.
+pub(crate) const BATCH_ROWS: usize = 256;
+/// A batch is full when it has this many bytes, however few rows these are.
+pub(crate) const BATCH_BYTES: usize = 1 << 20;
+/// Longest row of a file in bytes: a quote that is never closed ends here, not with the memory.
+pub const MAX_ROW_BYTES: u64 = 1 << 26;
+
+/// What is to be done with a file or table.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The unlocked keyring.
+    pub session: &'a KeyringSession<'a>,
+    /// The table's policy.
+    pub table: &'a TableSchema,
+    /// Protect or reveal.
+    pub task: Task<'a>,
+    /// Threads that seal or open.
+    pub jobs: NonZeroUsize,
+}
+
+/// Protect or reveal.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Task<'a> {
+    /// Protect, with this effort.
+    Protect(Effort),
+    /// Reveal these fields, or all if none are named, in this form.
+    Reveal(&'a [String], RevealForm),
+}
+
+/// Is told what happens while a run goes on.
+pub trait Observer {
+    /// A row was refused because of this.
+    ///
+    /// # Errors
+    /// Why the run shall stop.
+    fn refused(&mut self, fault: &Error) -> Result<()>;
+
+    /// So many rows are done, and so many bytes of the input were read for them.
+    fn progress(&mut self, rows: u64, input_bytes: u64);
+}
+
+/// What is to be written in the place of a sealed field.
+pub(crate) enum NewContent<'a> {
+    Absent,
+    AsStored,
+    Envelope(&'a [u8]),
+    Mask(Masked),
+    Value(ValueRef<'a>),
+}
+
+/// Gives the new content of a row's sealed fields.
+pub(crate) trait Cells {
+    fn cell(&mut self, position: usize) -> NewContent<'_>;
+}
+
+/// A kind of file: how its batches become rows, and how a row is written.
+pub(crate) trait Format: Sync {
+    type Batch: Default + Send;
+    type Rows<'a>: Rows
+    where
+        Self: 'a;
+
+    fn rows<'a>(&'a self, batch: &'a Self::Batch) -> Self::Rows<'a>;
+
+    fn input_bytes(batch: &Self::Batch) -> u64;
+
+    /// Appends a row; returns how many values of masked fields it replaced by their masks, which it does if `mask` is set.
+    fn write_row(
+        &self,
+        rows: &Self::Rows<'_>,
+        row: usize,
+        mask: bool,
+        cells: &mut dyn Cells,
+        out: &mut Vec<u8>,
+    ) -> Result<u64>;
+}
+
+/// Runs a plan over a file whose head was read and written.
+pub(crate) fn run<F: Format>(
+    plan: Plan<'_>,
+    format: &F,
+    read: impl FnMut(&mut F::Batch) -> Result<bool> + Send,
+    mut output: Option<&mut dyn Write>,
+    observer: &mut dyn Observer,
+) -> Result<Tally> {
+    let workers = (0..plan.jobs.get()).map(|_| Worker::new(plan)).collect::<Result<Vec<_>>>()?;
+    let workers = workers
+        .into_iter()
+        .map(|mut worker| move |batch: &F::Batch, output: &mut Output| worker.work(format, batch, output));
+    let mut total = Tally::default();
+    let ran = pipeline::run(read, workers.collect(), |made| {
+        for fault in &made.faults {
+            observer.refused(fault)?;
+        }
+        if let Some(output) = output.as_mut() {
+            output.write_all(&made.bytes).map_err(cannot_write)?;
+        }
+        total.add(&made.tally);
+        observer.progress(total.rows, made.input_bytes);
+        Ok(())
+    });
+    ran.map(|()| total)
+}
+
+/// An error of the output; its source says whether the reader went away.
+pub(crate) fn cannot_write(error: std::io::Error) -> Error {
+    Error::store("the output cannot be written", error)
+}
+
+/// An error of the input.
+pub(crate) fn cannot_read(error: std::io::Error) -> Error {
+    Error::store("the input cannot be read", error)
+}
+
+enum Worker<'a> {
+    Protect(Protector<'a>, Box<SealedRows>, Effort),
+    Reveal(Revealer),
+}
+
+impl<'a> Worker<'a> {
+    fn new(plan: Plan<'a>) -> Result<Self> {
+        Ok(match plan.task {
+            Task::Protect(effort) => {
+                let protector = Protector::new(plan.session, plan.table, effort)?;
+                Self::Protect(protector, Box::default(), effort)
+            }
+            Task::Reveal(fields, form) => {
+                Self::Reveal(Revealer::new(plan.session, plan.table, fields, form)?)
+            }
+        })
+    }
+
+    fn work<F: Format>(&mut self, format: &F, batch: &F::Batch, output: &mut Output) -> Result<()> {
+        let rows = format.rows(batch);
+        output.input_bytes = F::input_bytes(batch);
+        match self {
+            Self::Protect(protector, sealed, effort) => {
+                protector.protect(&rows, sealed)?;
+                output.tally.add(&sealed.tally);
+                output.faults.append(&mut sealed.faults);
+                if *effort != Effort::DryRun {
+                    write_sealed(format, &rows, sealed, output)?;
+                }
+                Ok(())
+            }
+            Self::Reveal(revealer) => {
+                (0..rows.count()).for_each(|row| reveal_row(format, &rows, row, revealer, output));
+                Ok(())
+            }
+        }
+    }
+}
+
+fn write_sealed<F: Format>(
+    format: &F,
+    rows: &F::Rows<'_>,
+    sealed: &SealedRows,
+    output: &mut Output,
+) -> Result<()> {
+    for row in (0..rows.count()).filter(|row| !sealed.is_refused(*row)) {
+        let masked = format.write_row(rows, row, true, &mut SealedCells { sealed, row }, &mut output.bytes);
+        output.tally.masked += masked.map_err(|error| error.at_row(rows.number(row)))?;
+    }
+    Ok(())
+}
+
+/// Writes a revealed row, or tells why it is refused.
+fn reveal_row<F: Format>(
+    format: &F,
+    rows: &F::Rows<'_>,
+    row: usize,
+    revealer: &mut Revealer,
+    output: &mut Output,
+) {
+    output.tally.rows += 1;
+    let (start, known) = (output.bytes.len(), output.faults.len());
+    let written = rows.record(row).and_then(|record| {
+        let (tally, faults) = (&mut output.tally, &mut output.faults);
+        let mut cells = ShownCells { rows, row, record, revealer, tally, faults };
+        format.write_row(rows, row, false, &mut cells, &mut output.bytes)
+    });
+    if let Err(error) = written {
+        output.faults.push(error.at_row(rows.number(row)));
+    }
+    if output.faults.len() > known {
+        output.bytes.truncate(start);
+        output.tally.refused_rows += 1;
+    }
+}
+
+struct SealedCells<'a> {
+    sealed: &'a SealedRows,
+    row: usize,
+}
+
+impl Cells for SealedCells<'_> {
+    fn cell(&mut self, position: usize) -> NewContent<'_> {
+        match self.sealed.cell(self.row, position) {
+            NewCell::Absent => NewContent::Absent,
+            NewCell::Envelope(envelope) => NewContent::Envelope(envelope),
+            NewCell::Unchanged => NewContent::AsStored,
+        }
+    }
+}
+
+struct ShownCells<'a, R> {
+    rows: &'a R,
+    row: usize,
+    record: RecordId<'a>,
+    revealer: &'a mut Revealer,
+    tally: &'a mut Tally,
+    faults: &'a mut Vec<Error>,
+}
+
+impl<R: Rows> Cells for ShownCells<'_, R> {
+    /// A cell that cannot be shown is noted; its row is then left out.
+    fn cell(&mut self, position: usize) -> NewContent<'_> {
+        let stored = self.rows.cell(self.row, position);
+        let shown = stored.and_then(|stored| self.revealer.show(position, &self.record, stored, self.tally));
+        match shown {
+            Ok(Shown::Absent) => NewContent::Absent,
+            Ok(Shown::AsStored) => NewContent::AsStored,
+            Ok(Shown::Mask(mask)) => NewContent::Mask(mask),
+            Ok(Shown::Value(value)) => NewContent::Value(value),
+            Err(error) => {
+                self.faults.push(error.at_row(self.rows.number(self.row)));
+                NewContent::AsStored
+            }
+        }
+    }
+}
