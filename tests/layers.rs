@@ -190,7 +190,9 @@ fn only_the_crypto_module_names_cipher_crates() {
         let inside = file.strip_prefix(root()).expect("a file of the repository");
         // The crate's own tests compare with what the crates compute.
         let tests = inside.starts_with("src/tests");
-        tests || inside.starts_with("src/crypto") || (inside == Path::new("src/keys/kek.rs") && name == "argon2")
+        tests
+            || inside.starts_with("src/crypto")
+            || (inside == Path::new("src/keys/kek.rs") && name == "argon2")
     };
     for folder in ["src", "derive/src", "stores/src", "cli/src"] {
         for file in rust_files(&root().join(folder)) {

@@ -46,14 +46,21 @@ impl<'a> Feed<'a> {
         std::mem::take(&mut self.0)
     }
 
-    /// A record id of each kind; never an empty one.
+    /// A record id of each kind.
     pub(super) fn record(&mut self) -> RecordId<'static> {
+        self.neighbours().0
+    }
+
+    /// Two record ids of the same kind and length.
+    pub(super) fn neighbours(&mut self) -> (RecordId<'static>, RecordId<'static>) {
         let (kind, text) = (self.byte(), self.text());
-        match kind % 3 {
-            0 => RecordId::integer(i64::try_from(text.len()).expect("short") - 100),
-            1 => RecordId::composite(&[&text, ""]).expect("two short columns"),
-            _ => RecordId::composite(&["", &text, "1"]).expect("three short columns"),
-        }
+        let number = i64::try_from(text.len()).expect("a short text") * 10;
+        let record = |last: &str| match kind % 3 {
+            0 => RecordId::integer(number + i64::try_from(last.len()).expect("a short text")),
+            1 => RecordId::composite(&[&text, last.trim()]).expect("short columns"),
+            _ => RecordId::composite(&[last.trim(), &text, "1"]).expect("short columns"),
+        };
+        (record("a"), record(" b"))
     }
 
     pub(super) fn options(&mut self) -> SealOptions {

@@ -9,12 +9,14 @@ mod envelopes;
 mod feed;
 mod keyrings;
 mod keys;
+mod looking;
 mod schemas;
 mod sealing;
 mod streams;
 
 pub use envelopes::{envelope_bytes, envelope_text, plain_base64};
 pub use keyrings::{keyring, keyring_pin};
+pub use looking::inspection;
 pub use schemas::schema;
 pub use sealing::{open_right_key, open_wrong_key};
 pub use streams::stream;

@@ -32,7 +32,7 @@ pub fn open_wrong_key(data: &[u8]) {
 
 /// Seals any value and tries everything that must open it and everything that must not.
 fn sealed(feed: &mut Feed<'_>) {
-    let (record, other, value) = (feed.record(), feed.record(), feed.value());
+    let ((record, neighbour), other, value) = (feed.neighbours(), feed.record(), feed.value());
     let Some((sealing_engine, envelope)) = seal(feed, &RIGHT, &record, &value) else { return };
     let opening_engine = feed.engine();
     let mut opener = RIGHT.opener(opening_engine);
@@ -41,6 +41,7 @@ fn sealed(feed: &mut Feed<'_>) {
     let opened = opener.open_value(&record, &envelope);
     assert!(opened.is_ok_and(|opened| opened == value), "{sealing_engine:?} to {opening_engine:?}");
 
+    refused(&mut opener, &neighbour, &envelope, Some(Kind::Unauthentic));
     if other != record {
         refused(&mut opener, &other, &envelope, Some(Kind::Unauthentic));
     }

@@ -46,7 +46,7 @@ fn run(place: &Place, verb: &str, rest: &[String]) -> Result<(), Failure> {
     match verb {
         "test" => steps::run(place, rest),
         "fuzz" => fuzz::run(place, &fuzz::Options::read(rest)?),
-        "bench" => place.cargo(["bench", "--locked"]).args(rest).run(),
+        "bench" => place.cargo(["bench", "--locked", "--bench", "*"]).args(rest).run(),
         "vectors" => python::remake_vectors(place),
         "help" | "--help" | "-h" => {
             print!("{HELP}\nSteps of `test`, in order:\n{}", steps::list());
