@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whole rows: every sealed field in one call, and the types that `#[derive(Record)]` builds on.
+//!
+//! Owns the order of a record's fields. Never holds plaintext in a type that serialises.
+
+mod cell;
+mod sealed;
+mod value;
+
+pub use cell::{Cell, PlainBytes};
+pub use sealed::SealedField;
+pub use value::{Cbor, FieldValue};
+
+use core::fmt;
+
+use crate::context::{FieldContext, RecordId};
+use crate::crypto::Engine;
+use crate::crypto::random::Nonces;
+use crate::error::{Error, Result};
+use crate::field::{EnvelopeBatch, FieldOpener, FieldSealer, OpenOptions, SealOptions};
+use crate::ident::{KeyId, Name};
+use crate::keys::{Allowance, Field, Keyset};
+use crate::schema::{Absence, FieldPolicy, TableSchema};
+use crate::value::ValueRef;
+
+/// Seals the sealed fields of a table's rows.
+pub struct RecordSealer {
+    fields: Vec<(FieldSealer, Name, Absence)>,
+    key: KeyId,
+}
+
+impl RecordSealer {
+    /// Makes a sealer of every sealed field of a table, in schema order.
+    ///
+    /// # Errors
+    /// As [`FieldSealer::new`].
+    pub fn new(
+        keys: &Keyset<'_, Field>,
+        table: &TableSchema,
+        engine: Engine,
+        allowance: &Allowance,
+    ) -> Result<Self> {
+        let make = |field: &FieldPolicy| {
+            let context = context(keys, table, field);
+            let options = SealOptions { engine, family: field.family(), bucket: field.bucket() };
+            let sealer = FieldSealer::new(keys, &context, options, allowance)?;
+            Ok((sealer, field.name().clone(), field.absence()))
+        };
+        Ok(Self { fields: table.sealed().map(make).collect::<Result<_>>()?, key: keys.primary() })
+    }
+
+    /// Id of the key that seals.
+    #[must_use]
+    pub const fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// Seals one record: `values` are those of the sealed fields in schema order. Appends one envelope for each, an empty one for a
+    /// null whose absence is visible. The operating system is asked for random bytes once.
+    ///
+    /// # Errors
+    /// `Misuse` for another number of values; otherwise as [`FieldSealer::seal`], with the field's name.
+    pub fn seal(
+        &mut self,
+        record: &RecordId<'_>,
+        values: &[ValueRef<'_>],
+        out: &mut EnvelopeBatch,
+    ) -> Result<()> {
+        self.seal_batch([(record, values)].into_iter(), out)
+    }
+
+    /// Seals many records with one drawing of random bytes, as [`seal`](Self::seal).
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal), with the record's position from 1 as row; the batch then holds what came before the field that failed.
+    pub fn seal_batch<'a>(
+        &mut self,
+        records: impl ExactSizeIterator<Item = (&'a RecordId<'a>, &'a [ValueRef<'a>])>,
+        out: &mut EnvelopeBatch,
+    ) -> Result<()> {
+        let count = records.len().saturating_mul(self.fields.len());
+        let mut nonces = Nonces::for_values(count)?;
+        if let Some((sealer, ..)) = self.fields.first() {
+            sealer.take_allowance(u64::try_from(count).unwrap_or(u64::MAX))?;
+        }
+        for ((record, values), row) in records.zip(1..) {
+            if values.len() != self.fields.len() {
+                return Err(Error::misuse("the number of values is not that of the table's sealed fields")
+                    .at_row(row));
+            }
+            for ((sealer, name, absence), value) in self.fields.iter_mut().zip(values) {
+                let absent = *absence == Absence::Visible && matches!(value, ValueRef::Null);
+                if !absent {
+                    let sealed = sealer.seal_with(&mut nonces, record, *value, &mut out.bytes);
+                    sealed.map_err(|error| error.at_field(name).at_row(row))?;
+                }
+                out.ends.push(out.bytes.len());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RecordSealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordSealer({} fields, key {})", self.fields.len(), self.key.short())
+    }
+}
+
+/// Opens the sealed fields of a table's rows.
+pub struct RecordOpener {
+    fields: Vec<(FieldOpener, Name, Absence)>,
+}
+
+impl RecordOpener {
+    /// Makes an opener of every sealed field of a table, in schema order.
+    ///
+    /// # Errors
+    /// As [`FieldOpener::new`].
+    pub fn new(keys: &Keyset<'_, Field>, table: &TableSchema, options: &OpenOptions) -> Result<Self> {
+        let make = |field: &FieldPolicy| {
+            let opener = FieldOpener::new(keys, &context(keys, table, field), options)?;
+            Ok((opener, field.name().clone(), field.absence()))
+        };
+        Ok(Self { fields: table.sealed().map(make).collect::<Result<_>>()? })
+    }
+
+    /// Opens the field at a position among the sealed fields, from 0. Empty bytes are a null whose absence is visible.
+    ///
+    /// # Errors
+    /// As [`FieldOpener::open`], with the field's name; `Misuse` for a position that does not exist.
+    pub fn open(&mut self, position: usize, record: &RecordId<'_>, envelope: &[u8]) -> Result<ValueRef<'_>> {
+        let field = self.fields.get_mut(position);
+        let (opener, name, absence) =
+            field.ok_or_else(|| Error::misuse("the table has fewer sealed fields"))?;
+        if envelope.is_empty() && *absence == Absence::Visible {
+            return Ok(ValueRef::Null);
+        }
+        opener.open(record, envelope).map_err(|error| error.at_field(name))
+    }
+}
+
+impl fmt::Debug for RecordOpener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordOpener({} fields)", self.fields.len())
+    }
+}
+
+fn context(keys: &Keyset<'_, Field>, table: &TableSchema, field: &FieldPolicy) -> FieldContext {
+    FieldContext::new(keys.registry().clone(), table.name().clone(), field.name().clone())
+}
