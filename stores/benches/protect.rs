@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Protecting a CSV file of records with six sealed fields, beside a bound program: parse, seal with raw ring, encode, write.
+//!
+//! `cargo bench -p amanat-stores` runs 200,000 records; `AMANAT_BENCH_ROWS=1000000` sets another number. CPU time of the process,
+//! bound and subject in turn, median of the ratios. All records are invented.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss)]
+
+use std::fmt::Write as _;
+use std::io::{BufWriter, Write, sink};
+use std::num::NonZeroUsize;
+
+use amanat::error::{Error, Result};
+use amanat::keys::{KeyFile, Keyring, NewSlot};
+use amanat::schema::Schema;
+use amanat::{Name, Timestamp};
+use amanat_stores::stream::{Observer, Plan, Task};
+use amanat_stores::{Effort, KeyringPath, KeyringSession, csv_file};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustix::time::{ClockId, clock_gettime};
+
+const RUNS: usize = 7;
+const SCHEMA: &str = r#"
+format = "amanat-schema"
+version = 1
+[[table]]
+name = "citizens"
+record_id = ["id"]
+field = [
+  { name = "cnic", mode = "sealed" }, { name = "given_name", mode = "sealed" }, { name = "family_name", mode = "sealed" },
+  { name = "birth_date", mode = "sealed" }, { name = "address", mode = "sealed" }, { name = "phone", mode = "sealed" },
+]
+"#;
+
+struct Silent;
+
+impl Observer for Silent {
+    fn refused(&mut self, fault: &Error) -> Result<()> {
+        panic!("{fault}");
+    }
+
+    fn progress(&mut self, _: u64, _: u64) {}
+}
+
+fn process_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Records of 13+20+20+10+60+13 bytes.
+fn records(count: u64) -> Vec<u8> {
+    let mut text = String::from("id,cnic,given_name,family_name,birth_date,address,phone\n");
+    for n in 0..count {
+        let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 10_000_000_000_000;
+        writeln!(
+            text,
+            "{n},{mixed:013},given {mixed:014},family {mixed:013},19{:02}-{:02}-{:02},house {n:08} street {:08} sector {:08} district {:010},+92300{:07}",
+            n % 100, n % 12 + 1, n % 28 + 1, n % 977, n % 83, n % 131, n % 10_000_000
+        )
+        .unwrap();
+    }
+    text.into_bytes()
+}
+
+/// What no program that does the same can be faster than by much: nothing but the library calls in a row.
+fn bound(input: &[u8]) {
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[7; 32]).unwrap());
+    let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 17).from_reader(input);
+    let mut output = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(sink());
+    output.write_byte_record(reader.byte_headers().unwrap()).unwrap();
+    let (mut row, mut sealed, mut text) = (csv::ByteRecord::new(), Vec::new(), Vec::new());
+    let mut counter = 0_u64;
+    while reader.read_byte_record(&mut row).unwrap() {
+        output.write_field(&row[0]).unwrap();
+        for cell in row.iter().skip(1) {
+            counter += 1;
+            let mut nonce = [0; 12];
+            nonce[4..].copy_from_slice(&counter.to_be_bytes());
+            sealed.clear();
+            sealed.extend_from_slice(&[1; 42]);
+            sealed.extend_from_slice(cell);
+            let tag = key
+                .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(&[5; 32]), &mut sealed[42..])
+                .unwrap();
+            sealed.extend_from_slice(tag.as_ref());
+            text.clear();
+            amanat::envelope::append_text(&sealed, &mut text);
+            output.write_field(&text).unwrap();
+        }
+        output.write_record(None::<&[u8]>).unwrap();
+    }
+    output.flush().unwrap();
+}
+
+fn main() {
+    let rows: u64 = std::env::var("AMANAT_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(200_000);
+    let input = records(rows);
+    let folder = tempfile::tempdir().unwrap();
+    let now = || Timestamp::from_unix_seconds(1_800_000_000);
+    let kek = KeyFile::generate().unwrap();
+    let path = KeyringPath::open(folder.path().join("bench.keyring"));
+    let slot = NewSlot { label: "bench", kek: &kek };
+    let mut keyring = Keyring::create(Name::new("bench").unwrap(), &slot, now().unwrap()).unwrap();
+    path.create(&mut keyring, now().unwrap()).unwrap();
+    let schema = Schema::from_toml(SCHEMA).unwrap();
+    let subject = |jobs: usize| {
+        let session = KeyringSession::unlock(&path, &kek, &now).unwrap();
+        let plan = Plan {
+            session: &session,
+            table: schema.table("citizens").unwrap(),
+            task: Task::Protect(Effort::Seal),
+            jobs: NonZeroUsize::new(jobs).unwrap(),
+        };
+        let mut output = BufWriter::with_capacity(1 << 16, sink());
+        let tally = csv_file::run(plan, &input[..], Some(&mut output as &mut dyn Write), &mut Silent).unwrap();
+        session.give_back().unwrap();
+        assert_eq!((tally.rows, tally.sealed), (rows, rows * 6));
+    };
+    let timed = |run: &dyn Fn()| {
+        let start = process_seconds();
+        run();
+        process_seconds() - start
+    };
+    println!("protect a CSV of {rows} records with six sealed fields, CPU time of the process, median of {RUNS} runs in turn");
+    let (mut bounds, mut ratios) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let raw = timed(&|| bound(&input));
+        bounds.push(raw);
+        ratios.push(raw / timed(&|| subject(1)));
+    }
+    bounds.sort_by(f64::total_cmp);
+    ratios.sort_by(f64::total_cmp);
+    println!("  bound: parse + raw ring + text + write   {:>9.0} records/s of one core", rows as f64 / bounds[RUNS / 2]);
+    let met = if ratios[RUNS / 2] >= 0.8 { "met" } else { "MISSED" };
+    println!("  amanat protect, one worker               {:>8.0} % of the bound ({:.0}-{:.0})  goal 80 % {met}",
+        ratios[RUNS / 2] * 100.0, ratios[0] * 100.0, ratios[RUNS - 1] * 100.0);
+}
