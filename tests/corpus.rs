@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 mod fuzz_bodies;
 
+/// The targets that `xtask/tests/corpus.rs` replays.
+const ELSEWHERE: &[&str] = &["csv_row", "json_row"];
+
 type Body = fn(&[u8]);
 
-/// The targets that are made of the library alone. Those of other crates replay theirs there.
+/// The targets that are made of the library alone.
 const TARGETS: &[(&str, Body)] = &[
     ("envelope_bytes", fuzz_bodies::envelope_bytes),
     ("envelope_text", |data| fuzz_bodies::envelope_text(data, fuzz_bodies::plain_base64)),
@@ -47,7 +50,8 @@ fn every_fuzz_target_is_replayed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
     for file in names(&folder) {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        assert!(TARGETS.iter().any(|(target, _)| *target == name), "{name} is not replayed");
+        let elsewhere = ELSEWHERE.contains(&&*name);
+        assert!(elsewhere || TARGETS.iter().any(|(target, _)| *target == name), "{name} is not replayed");
     }
 }
 

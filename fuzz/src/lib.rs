@@ -4,4 +4,8 @@
 #[path = "../../tests/fuzz_bodies/mod.rs"]
 mod fuzz_bodies;
 
+#[path = "../../tests/fuzz_bodies/rows.rs"]
+mod rows;
+
 pub use fuzz_bodies::*;
+pub use rows::*;

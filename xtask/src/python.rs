@@ -20,16 +20,17 @@ pub(crate) fn test(place: &Place) -> Result<(), Failure> {
 /// Seals values of every type and suite with Rust and opens them with Python.
 pub(crate) fn crosscheck(place: &Place) -> Result<(), Failure> {
     let python = Python::prepare(place)?;
-    let values = place.folder("crosscheck")?.join("values.jsonl");
-    // A file of an earlier run must not pass for one of this run.
-    if values.exists() {
-        std::fs::remove_file(&values)
-            .map_err(|e| Failure::new(format!("cannot remove {}: {e}", values.display())))?;
+    let folder = place.target.join("crosscheck");
+    // What an earlier run left must not pass for what this one makes.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .map_err(|e| Failure::new(format!("cannot remove {}: {e}", folder.display())))?;
     }
     place
         .cargo(["test", "--package", "amanat", "--locked", "--test", "crosscheck"])
-        .env("AMANAT_CROSSCHECK_OUT", &values)
+        .env("AMANAT_CROSSCHECK_OUT", &folder)
         .run()?;
+    let values = folder.join("sealed.jsonl");
     python.run(place, ["-m", "amanat_reference", "check-batch"]).args([&values]).run()
 }
 
