@@ -6,6 +6,7 @@
 use std::fmt;
 
 use amanat::error::{Error, Kind, Result};
+use amanat::ident::KeyId;
 use amanat::mask::Masked;
 use amanat::schema::{FieldPolicy, Mode, TableSchema};
 use amanat::value::ValueRef;
@@ -77,7 +78,8 @@ pub struct SealedRows {
 enum Slot {
     Unchanged,
     Absent,
-    New(usize),
+    /// The envelope at this place of its column; what it replaces was sealed under this key.
+    New(usize, Option<KeyId>),
 }
 
 /// What is to be stored in a cell.
@@ -238,12 +240,37 @@ impl SealedRows {
         let slot = self.slots.get(row * self.batches.len() + position);
         match slot {
             Some(Slot::Absent) => NewCell::Absent,
-            Some(Slot::New(index)) => self
+            Some(Slot::New(index, _)) => self
                 .batches
                 .get(position)
                 .and_then(|batch| batch.get(*index))
                 .map_or(NewCell::Unchanged, NewCell::Envelope),
             Some(Slot::Unchanged) | None => NewCell::Unchanged,
+        }
+    }
+
+    /// Takes a row out of the counts: it was not written and will be protected again.
+    pub(crate) fn uncount(&mut self, row: usize, primary: KeyId) {
+        let (fields, tally) = (self.batches.len(), &mut self.tally);
+        tally.rows -= 1;
+        for slot in self.slots.iter().skip(row * fields).take(fields) {
+            match slot {
+                Slot::Absent => tally.absent -= 1,
+                Slot::New(_, from) => {
+                    tally.key(primary).sealed -= 1;
+                    match from {
+                        Some(key) => {
+                            tally.resealed -= 1;
+                            tally.key(*key).resealed -= 1;
+                        }
+                        None => tally.sealed -= 1,
+                    }
+                }
+                Slot::Unchanged => {
+                    tally.kept -= 1;
+                    tally.key(primary).kept -= 1;
+                }
+            }
         }
     }
 
@@ -281,7 +308,7 @@ impl SealedRows {
     ) {
         let slots = self.slots.iter_mut().skip(row * columns.len());
         for ((decision, column), slot) in decisions.zip(columns.iter_mut()).zip(slots) {
-            let value = match decision {
+            let (value, from) = match decision {
                 Decision::Absent => {
                     self.tally.absent += 1;
                     *slot = Slot::Absent;
@@ -294,15 +321,15 @@ impl SealedRows {
                 }
                 Decision::Seal(plain) => {
                     self.tally.sealed += 1;
-                    plain
+                    (plain, None)
                 }
                 Decision::Reseal(key, value) => {
                     self.tally.resealed += 1;
                     self.tally.key(key).resealed += 1;
-                    Plain::Owned(value)
+                    (Plain::Owned(value), Some(key))
                 }
             };
-            *slot = Slot::New(column.len());
+            *slot = Slot::New(column.len(), from);
             column.push(ToSeal { record: record.clone(), value });
         }
     }

@@ -14,6 +14,8 @@ pub mod keyring_file;
 mod pipeline;
 pub mod secret_file;
 pub mod session;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod stream;
 pub mod tally;
 mod text_value;

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tables in SQLite files: protected in place, revealed into a copy.
+//!
+//! Owns transactions, and the compare-and-swap that loses no concurrent write. Never changes the settings of the user's file, never
+//! overwrites a value before its envelope was opened again and found equal.
+
+mod rows;
+mod table;
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use amanat::error::{Error, Result};
+use amanat::value::ValueRef;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
+
+use self::rows::{SqlRow, SqlRows};
+use self::table::SqlTable;
+use crate::columns::Role;
+use crate::durable::{Access, PartFile};
+use crate::engine::{Effort, NewCell, Protector, Revealer, Rows, SealedRows, Shown};
+use crate::stream::{Observer, Plan, Task};
+use crate::tally::Tally;
+
+/// Rows of one transaction.
+const BATCH_ROWS: usize = 10_000;
+/// A batch is full when it holds this many bytes, however few rows these are.
+const BATCH_BYTES: usize = 1 << 22;
+/// A worker gets at least this many rows of a batch.
+const WORKER_ROWS: usize = 256;
+/// How often a row that others keep changing is tried.
+const ATTEMPTS: u32 = 5;
+/// How long another process's transaction is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What remains of plaintext in the file after its cells were overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cleaning {
+    /// Old pages stay as they are; `PRAGMA secure_delete` has zeroed what was freed.
+    Keep,
+    /// The file is rebuilt and its write-ahead log emptied.
+    Vacuum,
+}
+
+/// What a run over a table has done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SqliteReport {
+    /// Counts.
+    pub tally: Tally,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Number of rows of a table.
+///
+/// # Errors
+/// `Store` if the file cannot be read; `Schema` if table and schema do not fit.
+pub fn count(plan: Plan<'_>, file: &Path, sql_table: &str) -> Result<u64> {
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let table = SqlTable::read(&connection, sql_table, plan.table)?;
+    table::number(&connection, &table.count(), &[])
+}
+
+/// Protects a table in place, in transactions of up to 10,000 rows. A run that is stopped leaves whole batches done; the next one goes on.
+///
+/// # Errors
+/// `Store` if the file cannot be read or written; `Schema` if table and schema do not fit; what the observer fails with; as
+/// [`Protector::protect`].
+pub fn protect(
+    plan: Plan<'_>,
+    file: &Path,
+    sql_table: &str,
+    cleaning: Cleaning,
+    observer: &mut dyn Observer,
+) -> Result<SqliteReport> {
+    let dry = matches!(plan.task, Task::Protect(Effort::DryRun));
+    let flags = if dry { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+    let effort = if dry { Effort::DryRun } else { Effort::SealAndVerify };
+    let mut connection = open(file, flags)?;
+    let table = SqlTable::read(&connection, sql_table, plan.table)?;
+    if !dry {
+        connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
+    }
+    let worker = || Ok((Protector::new(plan.session, plan.table, effort)?, SealedRows::default()));
+    let mut workers = (0..plan.jobs.get()).map(|_| worker()).collect::<Result<Vec<_>>>()?;
+    let mut total = Tally::default();
+    let (mut after, mut next) = (None, 1);
+    loop {
+        let batch = read_batch(&connection, &table, after.as_deref(), next)?;
+        let Some(last) = batch.last() else { break };
+        (after, next) = (Some(last.key.clone()), last.number + 1);
+        protect_batch(plan, &mut connection, &table, &mut workers, batch, &mut total, observer)?;
+        observer.progress(total.rows, 0);
+    }
+    let changed = !dry && total.sealed + total.resealed + total.masked > 0;
+    let mut warnings = Vec::new();
+    if changed && table.triggers > 0 {
+        warnings.push(format!(
+            "{} triggers of the table saw the old values; look for copies they made",
+            table.triggers
+        ));
+    }
+    if changed && cleaning == Cleaning::Vacuum {
+        warnings.extend(vacuum(&connection).err().map(|error| {
+            format!("the file was not rebuilt ({error}): old plaintext may remain in its free pages; run VACUUM on it")
+        }));
+    }
+    Ok(SqliteReport { tally: total, warnings })
+}
+
+/// Reveals a table into a copy of the whole file that only its owner may read, and that appears whole or not at all.
+///
+/// # Errors
+/// As [`protect`]; `Store` if the copy cannot be written.
+pub fn reveal(
+    plan: Plan<'_>,
+    file: &Path,
+    sql_table: &str,
+    target: &Path,
+    observer: &mut dyn Observer,
+) -> Result<SqliteReport> {
+    let Task::Reveal(fields, form) = plan.task else {
+        return Err(Error::misuse("a plan to protect was given where one to reveal belongs"));
+    };
+    let mut revealer = Revealer::new(plan.session, plan.table, fields, form)?;
+    let part = PartFile::create(target, Access::Owner)?;
+    let source = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    SqlTable::read(&source, sql_table, plan.table)?;
+    let path = part.path().to_str().ok_or_else(|| Error::misuse("the path of the copy is not UTF-8"))?;
+    source.execute("VACUUM INTO ?1", [path]).map_err(failed)?;
+    let mut copy = open(part.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // The copy is thrown away if anything fails, so its journal needs no file.
+    copy.pragma_update(None, "journal_mode", "MEMORY").map_err(failed)?;
+    let table = SqlTable::read(&copy, sql_table, plan.table)?;
+    let mut total = Tally::default();
+    let (mut after, mut next) = (None, 1);
+    loop {
+        let batch = read_batch(&copy, &table, after.as_deref(), next)?;
+        let Some(last) = batch.last() else { break };
+        (after, next) = (Some(last.key.clone()), last.number + 1);
+        reveal_batch(&mut copy, &table, &mut revealer, &batch, &mut total, observer)?;
+        observer.progress(total.rows, 0);
+    }
+    copy.close().map_err(|(_, error)| failed(error))?;
+    part.commit()?;
+    Ok(SqliteReport { tally: total, warnings: Vec::new() })
+}
+
+fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
+    let connection =
+        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| {
+            Error::store(format!("{}: cannot be opened as a SQLite file", file.display()), error)
+        })?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Reads rows after a key: up to a batch's rows or bytes.
+fn read_batch(
+    connection: &Connection,
+    table: &SqlTable,
+    after: Option<&[Value]>,
+    first: u64,
+) -> Result<Vec<SqlRow>> {
+    let mut statement = connection.prepare_cached(&table.select(after.is_some())).map_err(failed)?;
+    let mut found = statement.query(params_from_iter(after.into_iter().flatten())).map_err(failed)?;
+    let (mut batch, mut bytes, mut number) = (Vec::new(), 0, first);
+    while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+        let Some(row) = found.next().map_err(failed)? else { break };
+        let row = SqlRow::read(row, table, number)?;
+        bytes += row.bytes();
+        number += 1;
+        batch.push(row);
+    }
+    Ok(batch)
+}
+
+/// Protects a batch, and again those of its rows that others changed meanwhile.
+fn protect_batch(
+    plan: Plan<'_>,
+    connection: &mut Connection,
+    table: &SqlTable,
+    workers: &mut [(Protector<'_>, SealedRows)],
+    mut batch: Vec<SqlRow>,
+    total: &mut Tally,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    for attempt in 1..=ATTEMPTS {
+        let part_rows = batch.len().div_ceil(workers.len()).max(WORKER_ROWS);
+        seal(table, workers, batch.chunks(part_rows))?;
+        let parts = || workers.iter().zip(batch.chunks(part_rows));
+        let changes =
+            parts().flat_map(|((_, sealed), rows)| changes(table, sealed, rows)).collect::<Vec<_>>();
+        let lost = if matches!(plan.task, Task::Protect(Effort::DryRun)) {
+            Vec::new()
+        } else {
+            write(connection, table, &changes)?
+        };
+        total.masked += changes.iter().map(|change| change.masked).sum::<u64>();
+        drop(changes);
+        let mut again = Vec::new();
+        let primary = plan.session.primary();
+        for ((_, sealed), rows) in workers.iter_mut().zip(batch.chunks(part_rows)) {
+            for (position, row) in rows.iter().enumerate().filter(|(_, row)| lost.contains(&row.number)) {
+                sealed.uncount(position, primary);
+                again.push((row.key.clone(), row.number));
+            }
+            sealed.faults.iter().try_for_each(|fault| observer.refused(fault))?;
+            total.add(&sealed.tally);
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        total.read_again += u64::try_from(again.len()).unwrap_or_default();
+        if attempt == ATTEMPTS {
+            return refuse_changing(again.iter().map(|(_, number)| *number), total, observer);
+        }
+        batch = read_again(connection, table, &again)?;
+    }
+    Ok(())
+}
+
+/// Seals the parts of a batch, each on a thread of its own.
+fn seal<'r>(
+    table: &SqlTable,
+    workers: &mut [(Protector<'_>, SealedRows)],
+    parts: impl Iterator<Item = &'r [SqlRow]>,
+) -> Result<()> {
+    thread::scope(|scope| {
+        let work = |((protector, sealed), rows): (&'_ mut (Protector<'_>, SealedRows), _)| {
+            protector.protect(&SqlRows { table, rows }, sealed)
+        };
+        let running: Vec<_> =
+            workers.iter_mut().zip(parts).map(|part| scope.spawn(move || work(part))).collect();
+        running.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(Error::misuse("a thread that seals has panicked")))
+        })
+    })
+}
+
+/// What is to be written to a row.
+struct Change<'a> {
+    row: &'a SqlRow,
+    places: Vec<usize>,
+    values: Vec<Value>,
+    masked: u64,
+}
+
+/// The rows of a part that change.
+fn changes<'a>(table: &SqlTable, sealed: &SealedRows, rows: &'a [SqlRow]) -> Vec<Change<'a>> {
+    let mut changes = Vec::new();
+    for (position, row) in rows.iter().enumerate().filter(|(position, _)| !sealed.is_refused(*position)) {
+        let mut change = Change { row, places: Vec::new(), values: Vec::new(), masked: 0 };
+        for (place, (role, old)) in table.roles.iter().zip(&row.cells).enumerate() {
+            let new = match (role, old) {
+                (Role::Sealed(field, _), old) => match sealed.cell(position, *field) {
+                    NewCell::Envelope(bytes) => Some(rows::sealed(bytes, table.encoding)),
+                    NewCell::Absent => (*old != Value::Null).then_some(Value::Null),
+                    NewCell::Unchanged => None,
+                },
+                (Role::Masked(how), Value::Text(text)) => {
+                    let shown = how.apply(ValueRef::Text(text));
+                    let differs = shown.as_str() != text;
+                    change.masked += u64::from(differs);
+                    differs.then(|| Value::Text(shown.as_str().to_owned()))
+                }
+                _ => None,
+            };
+            change.places.extend(new.is_some().then_some(place));
+            change.values.extend(new);
+        }
+        if !change.places.is_empty() {
+            changes.push(change);
+        }
+    }
+    changes
+}
+
+/// Writes a batch in one transaction; gives the numbers of rows that were no longer what had been read.
+fn write(connection: &mut Connection, table: &SqlTable, changes: &[Change<'_>]) -> Result<Vec<u64>> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let mut lost = Vec::new();
+    for Change { row, places, values, .. } in changes {
+        let mut statement = transaction.prepare_cached(&table.update(places)).map_err(failed)?;
+        let old = places.iter().filter_map(|place| row.cells.get(*place));
+        let parameters = values.iter().chain(&row.key).chain(&row.record).chain(old);
+        let written = statement.execute(params_from_iter(parameters)).map_err(|error| {
+            let why =
+                "the row cannot be written; does a constraint of a column forbid what is to stand there?";
+            Error::store(why, error).at_row(row.number)
+        })?;
+        if written == 0 {
+            lost.push(row.number);
+        }
+    }
+    transaction.commit().map_err(failed)?;
+    Ok(lost)
+}
+
+fn read_again(connection: &Connection, table: &SqlTable, keys: &[(Vec<Value>, u64)]) -> Result<Vec<SqlRow>> {
+    let mut statement = connection.prepare_cached(&table.select_one()).map_err(failed)?;
+    let mut batch = Vec::new();
+    for (key, number) in keys {
+        let mut found = statement.query(params_from_iter(key)).map_err(failed)?;
+        // A row that was deleted meanwhile needs nothing.
+        if let Some(row) = found.next().map_err(failed)? {
+            batch.push(SqlRow::read(row, table, *number)?);
+        }
+    }
+    Ok(batch)
+}
+
+fn refuse_changing(
+    numbers: impl Iterator<Item = u64>,
+    total: &mut Tally,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    for number in numbers {
+        (total.rows, total.refused_rows) = (total.rows + 1, total.refused_rows + 1);
+        let reason = std::io::Error::other("each attempt met a newer value");
+        let fault = Error::store("others keep changing the row; run again when they have ended", reason);
+        observer.refused(&fault.at_row(number))?;
+    }
+    Ok(())
+}
+
+fn reveal_batch(
+    copy: &mut Connection,
+    table: &SqlTable,
+    revealer: &mut Revealer,
+    batch: &[SqlRow],
+    total: &mut Tally,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    let rows = SqlRows { table, rows: batch };
+    let mut changes = Vec::with_capacity(batch.len());
+    for (position, row) in batch.iter().enumerate() {
+        total.rows += 1;
+        let mut faults = Vec::new();
+        let change = reveal_row(&rows, position, row, revealer, total, &mut faults);
+        total.refused_rows += u64::from(!faults.is_empty());
+        for fault in faults {
+            observer.refused(&fault.at_row(row.number))?;
+        }
+        changes.extend(change.filter(|change| !change.places.is_empty()));
+    }
+    if write(copy, table, &changes)?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::misuse("a row of the copy is not what was read from it"))
+}
+
+/// What a row shows; `None` if a cell of it cannot be shown.
+fn reveal_row<'a>(
+    rows: &SqlRows<'_>,
+    position: usize,
+    row: &'a SqlRow,
+    revealer: &mut Revealer,
+    tally: &mut Tally,
+    faults: &mut Vec<Error>,
+) -> Option<Change<'a>> {
+    let record = rows.record(position).map_err(|error| faults.push(error)).ok()?;
+    let mut change = Change { row, places: Vec::new(), values: Vec::new(), masked: 0 };
+    for (place, role) in rows.table.roles.iter().enumerate() {
+        let Role::Sealed(field, _) = role else { continue };
+        let stored = rows.cell(position, *field);
+        let shown = stored.and_then(|stored| match revealer.show(*field, &record, stored, tally)? {
+            Shown::AsStored => Ok(None),
+            Shown::Absent => Ok(Some(Value::Null)),
+            Shown::Mask(mask) => Ok(Some(Value::Text(mask.as_str().to_owned()))),
+            Shown::Value(value) => rows::plain(value).map(Some),
+        });
+        match shown {
+            Ok(new) => {
+                change.places.extend(new.is_some().then_some(place));
+                change.values.extend(new);
+            }
+            Err(error) => faults.push(error),
+        }
+    }
+    faults.is_empty().then_some(change)
+}
+
+/// Rebuilds the file without what was freed, and empties its write-ahead log.
+fn vacuum(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("VACUUM")?;
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode.eq_ignore_ascii_case("wal") {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// An error of SQLite. Its texts name columns and constraints, never values.
+fn failed(error: rusqlite::Error) -> Error {
+    Error::store("the SQLite file cannot be read or written", error)
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
+mod tests {
+    use amanat::Schema;
+
+    use super::*;
+
+    #[test]
+    fn a_row_that_another_changed_meanwhile_is_not_overwritten() {
+        let schema = "format = \"amanat-schema\"\nversion = 1\n[[table]]\nname = \"t\"\nrecord_id = [\"id\"]\nfield = [{ name = \"a\", mode = \"sealed\" }]\n";
+        let schema = Schema::from_toml(schema).unwrap();
+        let changed_by_another = [
+            "UPDATE t SET a = 'B' WHERE id = 2",
+            "UPDATE t SET a = NULL WHERE id = 2",
+            "UPDATE t SET a = CAST('b' AS BLOB) WHERE id = 2",
+            "UPDATE t SET id = 9 WHERE id = 2",
+            "DELETE FROM t WHERE id = 2",
+        ];
+        for sql in changed_by_another {
+            let mut connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch("CREATE TABLE t (id TEXT, a TEXT COLLATE NOCASE); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL)").unwrap();
+            let table = SqlTable::read(&connection, "t", &schema.tables()[0]).unwrap();
+            let batch = read_batch(&connection, &table, None, 1).unwrap();
+            connection.execute_batch(sql).unwrap();
+            let change =
+                |row| Change { row, places: vec![0], values: vec![Value::Text("new".to_owned())], masked: 0 };
+            let changes: Vec<_> = batch.iter().map(change).collect();
+            assert_eq!(write(&mut connection, &table, &changes).unwrap(), [2], "{sql}");
+            let count = "SELECT count(*) FROM t WHERE a = 'new'";
+            assert_eq!(table::number(&connection, count, &[]).unwrap(), 2, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Rows of a SQLite table in memory, and the storage class of each type of value.
+//!
+//! Owns the reading of cells. Never converts one storage class to another.
+
+use amanat::RecordId;
+use amanat::envelope::{self, Envelope};
+use amanat::error::{Error, Result};
+use amanat::schema::{Encoding, ValueType};
+use amanat::value::ValueRef;
+use rusqlite::types::{Value, ValueRef as SqlRef};
+
+use super::failed;
+use super::table::SqlTable;
+use crate::cell::{Stored, looks_like_envelope};
+use crate::columns::Role;
+use crate::engine::Rows;
+use crate::text_value;
+
+/// A row as it was read.
+#[derive(Debug)]
+pub(super) struct SqlRow {
+    /// Number of the row in the run, from 1.
+    pub(super) number: u64,
+    pub(super) key: Vec<Value>,
+    pub(super) record: Vec<Value>,
+    pub(super) cells: Vec<Value>,
+    record_texts: Option<Vec<String>>,
+    not_utf8: bool,
+}
+
+impl SqlRow {
+    pub(super) fn read(row: &rusqlite::Row<'_>, table: &SqlTable, number: u64) -> Result<Self> {
+        let mut not_utf8 = false;
+        let mut take = |from: usize, count: usize| -> Result<Vec<Value>> {
+            let value = |place| {
+                let value = row.get_ref(place).map_err(failed)?;
+                not_utf8 |= matches!(value, SqlRef::Text(text) if core::str::from_utf8(text).is_err());
+                // A text that is not UTF-8 is never written back: its row is refused.
+                Ok(Value::try_from(value).unwrap_or(Value::Null))
+            };
+            (from..from + count).map(value).collect()
+        };
+        let (keys, records) = (table.key.len(), table.record.len());
+        let (key, record) = (take(0, keys)?, take(keys, records)?);
+        let cells = take(keys + records, table.cells.len())?;
+        let texts = record.iter().map(record_text).collect();
+        Ok(Self { number, key, record, cells, record_texts: texts, not_utf8 })
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let size = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Blob(bytes) => bytes.len(),
+            _ => 8,
+        };
+        self.key.iter().chain(&self.record).chain(&self.cells).map(size).sum()
+    }
+}
+
+fn record_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// A part of a batch.
+pub(super) struct SqlRows<'a> {
+    pub(super) table: &'a SqlTable,
+    pub(super) rows: &'a [SqlRow],
+}
+
+impl Rows for SqlRows<'_> {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn number(&self, row: usize) -> u64 {
+        self.rows.get(row).map_or(0, |row| row.number)
+    }
+
+    fn record(&self, row: usize) -> Result<RecordId<'_>> {
+        let row = self.rows.get(row).ok_or_else(|| Error::misuse("the batch has fewer rows"))?;
+        if row.not_utf8 {
+            return Err(Error::schema("a TEXT of the row is not UTF-8"));
+        }
+        let masked =
+            self.table.roles.iter().zip(&row.cells).filter(|(role, _)| matches!(role, Role::Masked(_)));
+        if masked.into_iter().any(|(_, cell)| !matches!(cell, Value::Text(_) | Value::Null)) {
+            return Err(Error::schema("a cell to be masked is neither TEXT nor NULL"));
+        }
+        let texts = row.record_texts.as_deref();
+        match texts.ok_or_else(|| Error::schema("a column of the record id is neither INTEGER nor TEXT"))? {
+            [text] => RecordId::text(text),
+            texts => RecordId::composite(&texts.iter().map(String::as_str).collect::<Vec<_>>()),
+        }
+    }
+
+    fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>> {
+        let cell = self.rows.get(row).and_then(|row| row.cells.get(position));
+        match (cell, self.table.roles.get(position)) {
+            (Some(cell), Some(Role::Sealed(_, value_type))) => {
+                read_cell(cell, *value_type, self.table.encoding)
+            }
+            _ => Err(Error::misuse("the batch has fewer rows or sealed fields")),
+        }
+    }
+}
+
+fn read_cell(cell: &Value, value_type: ValueType, encoding: Encoding) -> Result<Stored<'_>> {
+    let binary = encoding == Encoding::Binary;
+    let wrong =
+        |found: &str| Err(Error::schema(format!("the cell is {found}, and the schema says {value_type}")));
+    let other_form = |found, wanted| {
+        Err(Error::malformed(format!(
+            "an envelope in {found} form stands where the schema says `encoding = \"{wanted}\"`"
+        )))
+    };
+    match cell {
+        Value::Null => Ok(Stored::Absent),
+        Value::Text(text) if looks_like_envelope(text.as_bytes()) => {
+            if binary {
+                other_form("text", "binary")
+            } else {
+                Ok(Stored::EnvelopeText(text))
+            }
+        }
+        Value::Text(text) => match value_type {
+            ValueType::Text => Ok(Stored::Plain(ValueRef::Text(text))),
+            ValueType::Date => text_value::date(text).map(|date| Stored::Plain(ValueRef::Date(date))),
+            _ => wrong("TEXT"),
+        },
+        Value::Blob(bytes) if looks_like_envelope(bytes) => other_form("text", "binary"),
+        Value::Blob(bytes) => match (Envelope::parse(bytes), value_type) {
+            (Ok(_), _) if !binary => other_form("binary", "text"),
+            (Ok(_), _) => Ok(Stored::EnvelopeBytes(bytes)),
+            (Err(_), ValueType::Bytes) => Ok(Stored::Plain(ValueRef::Bytes(bytes))),
+            (Err(_), ValueType::Cbor) => Ok(Stored::Plain(ValueRef::Cbor(bytes))),
+            (Err(_), _) if binary => Ok(Stored::EnvelopeBytes(bytes)),
+            (Err(_), _) => wrong("a BLOB"),
+        },
+        Value::Integer(number) => match (value_type, number) {
+            (ValueType::Integer, _) => Ok(Stored::Plain(ValueRef::Integer(*number))),
+            (ValueType::Boolean, 0 | 1) => Ok(Stored::Plain(ValueRef::Boolean(*number == 1))),
+            _ => wrong("an INTEGER"),
+        },
+        Value::Real(_) => wrong("a REAL"),
+    }
+}
+
+/// An envelope in the form in which the table stores it.
+pub(super) fn sealed(bytes: &[u8], encoding: Encoding) -> Value {
+    match encoding {
+        Encoding::Binary => Value::Blob(bytes.to_vec()),
+        _ => Value::Text(envelope::to_text(bytes)),
+    }
+}
+
+/// A value in the storage class of its type.
+pub(super) fn plain(value: ValueRef<'_>) -> Result<Value> {
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Text(text) => Value::Text(text.to_owned()),
+        ValueRef::Bytes(bytes) | ValueRef::Cbor(bytes) => Value::Blob(bytes.to_vec()),
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Date(date) => Value::Text(date.to_string()),
+        ValueRef::Boolean(truth) => Value::Integer(i64::from(truth)),
+        _ => return Err(Error::unsupported("SQLite tables do not know this type of value")),
+    })
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! SQLite tables through protect and reveal. All records are made up.
+#![cfg(feature = "sqlite")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use amanat::error::{Kind, Result};
+use amanat::schema::TableSchema;
+use amanat_stores::sqlite::{self, Cleaning, SqliteReport};
+use amanat_stores::{Effort, RevealForm, Task};
+use common::{Registry, Seen, table};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+const SECRET: &str = "عائشہ Synthetic";
+
+fn people(encoding: &str) -> TableSchema {
+    table(&format!(
+        r#"
+[[table]]
+name = "people"
+record_id = ["id"]
+encoding = "{encoding}"
+field = [
+  {{ name = "name", mode = "sealed" }},
+  {{ name = "note", column = "the \"note\"", mode = "sealed", absence = "visible" }},
+  {{ name = "born", mode = "sealed", type = "date" }},
+  {{ name = "children", mode = "sealed", type = "integer" }},
+  {{ name = "alive", mode = "sealed", type = "boolean" }},
+  {{ name = "photo", mode = "sealed", type = "bytes" }},
+  {{ name = "more", mode = "sealed", type = "cbor" }},
+  {{ name = "phone", mode = "masked", mask = "last-4" }},
+  {{ name = "district", mode = "clear" }},
+]
+"#
+    ))
+}
+
+/// Makes a file of people; every seventh is mostly NULL.
+fn fill(file: &Path, options: &str, rows: i64) {
+    let connection = Connection::open(file).unwrap();
+    connection.execute_batch(&format!(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE, \"the \"\"note\"\"\" TEXT, born TEXT, children INT, alive INT, photo BLOB, more BLOB, phone TEXT, district TEXT){options};"
+    )).unwrap();
+    let mut insert = connection.prepare("INSERT INTO people VALUES (?,?,?,?,?,?,?,?,?,?)").unwrap();
+    connection.execute_batch("BEGIN").unwrap();
+    for id in 0..rows {
+        let row: [Value; 10] = if id % 7 == 6 {
+            let empty = Value::Null;
+            [
+                id.into(),
+                empty.clone(),
+                empty.clone(),
+                empty.clone(),
+                empty.clone(),
+                empty.clone(),
+                empty.clone(),
+                empty.clone(),
+                empty.clone(),
+                empty,
+            ]
+        } else {
+            [
+                (id * 3 - 5).into(),
+                format!("{SECRET} {id}").into(),
+                String::new().into(),
+                "1990-01-31".to_owned().into(),
+                id.into(),
+                (id % 2).into(),
+                vec![1_u8, 1, 0, 255].into(),
+                vec![0x82_u8, 1, 2].into(),
+                format!("0300{id:07}").into(),
+                "Lahore".to_owned().into(),
+            ]
+        };
+        insert.execute(rusqlite::params_from_iter(row)).ok();
+    }
+    drop(insert);
+    connection.execute_batch("COMMIT").unwrap();
+}
+
+fn dump(file: &Path) -> Vec<Vec<Value>> {
+    let connection = Connection::open(file).unwrap();
+    let mut rows = connection.prepare("SELECT * FROM people ORDER BY id").unwrap();
+    let rows = rows.query_map([], |row| (0..10).map(|place| row.get(place)).collect()).unwrap();
+    rows.collect::<rusqlite::Result<_>>().unwrap()
+}
+
+fn protect(registry: &Registry, file: &Path, schema: &TableSchema) -> (Result<SqliteReport>, Seen) {
+    let mut seen = Seen::default();
+    let report = registry.with_plan(schema, Task::Protect(Effort::SealAndVerify), 2, |plan| {
+        sqlite::protect(plan, file, "people", Cleaning::Vacuum, &mut seen)
+    });
+    (report, seen)
+}
+
+fn reveal(
+    registry: &Registry,
+    file: &Path,
+    schema: &TableSchema,
+    target: &Path,
+) -> (Result<SqliteReport>, Seen) {
+    let mut seen = Seen::default();
+    let report = registry.with_plan(schema, Task::Reveal(&[], RevealForm::Values), 2, |plan| {
+        sqlite::reveal(plan, file, "people", target, &mut seen)
+    });
+    (report, seen)
+}
+
+fn masked(mut rows: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
+    for row in &mut rows {
+        if let Value::Text(phone) = &row[8] {
+            row[8] = Value::Text(format!("*******{}", &phone[7..]));
+        }
+    }
+    rows
+}
+
+fn holds(file: &Path, needle: &str) -> bool {
+    let bytes = std::fs::read(file).unwrap_or_default();
+    bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+#[test]
+fn a_table_is_protected_in_place_and_revealed_into_a_copy() {
+    for (encoding, options, wal) in
+        [("text", "", false), ("binary", " WITHOUT ROWID", false), ("binary", "", true)]
+    {
+        let registry = Registry::new();
+        let (file, copy) = (registry.folder.path().join("people.db"), registry.folder.path().join("copy.db"));
+        fill(&file, options, 1_500);
+        if wal {
+            Connection::open(&file).unwrap().pragma_update(None, "journal_mode", "wal").unwrap();
+        }
+        let before = dump(&file);
+        let schema = people(encoding);
+        let (report, seen) = protect(&registry, &file, &schema);
+        let report = report.unwrap();
+        assert!(seen.faults.is_empty() && report.warnings.is_empty(), "{seen:?} {:?}", report.warnings);
+        assert_eq!(report.tally.rows, before.len() as u64);
+        for row in dump(&file) {
+            for (place, cell) in row.iter().enumerate() {
+                let null_note = place == 2 && *cell == Value::Null;
+                match cell {
+                    Value::Text(text) if encoding == "text" && (1..8).contains(&place) => {
+                        assert!(text.starts_with("amn1."));
+                    }
+                    Value::Blob(bytes) => {
+                        assert!((1..8).contains(&place) && bytes[0] == 1 && bytes.len() > 70)
+                    }
+                    _ => assert!(null_note || !(1..8).contains(&place)),
+                }
+            }
+        }
+        assert!(!holds(&file, SECRET) && !holds(&registry.folder.path().join("people.db-wal"), SECRET));
+        let sealed = dump(&file);
+        let (again, _) = protect(&registry, &file, &schema);
+        let again = again.unwrap();
+        assert_eq!((again.tally.sealed, again.tally.resealed, again.tally.masked), (0, 0, 0));
+        assert_eq!(again.tally.kept, report.tally.sealed);
+        assert!(dump(&file) == sealed);
+        let (report, seen) = reveal(&registry, &file, &schema, &copy);
+        report.unwrap();
+        assert!(seen.faults.is_empty(), "{seen:?}");
+        assert!(dump(&copy) == masked(before));
+        assert!(dump(&file) == sealed, "the source stays as it was");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+}
+
+#[test]
+fn bad_rows_stay_as_they_were() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 12);
+    let connection = Connection::open(&file).unwrap();
+    let changes = [
+        "UPDATE people SET born = '31 Jan' WHERE id = -5",
+        "UPDATE people SET children = 1.5 WHERE id = -2",
+        "UPDATE people SET name = 'amn1.AQE' WHERE id = 1",
+        "UPDATE people SET alive = 2 WHERE id = 4",
+        "UPDATE people SET more = x'82' WHERE id = 7",
+        "UPDATE people SET phone = 5.5 WHERE id = 10",
+        "UPDATE people SET name = CAST(x'ff' AS TEXT) WHERE id = 16",
+        "UPDATE people SET photo = 'text' WHERE id = 19",
+    ];
+    changes.iter().for_each(|sql| assert_eq!(connection.execute(sql, []).unwrap(), 1, "{sql}"));
+    drop(connection);
+    let (report, seen) = protect(&registry, &file, &people("text"));
+    let report = report.unwrap();
+    assert_eq!((report.tally.refused_rows, seen.faults.len()), (7, 7), "{seen:#?}");
+    let connection = Connection::open(&file).unwrap();
+    let plain: i64 = connection
+        .query_row(
+            "SELECT count(*) FROM people WHERE district = 'Lahore' AND name NOT LIKE 'amn1.%'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(plain, 6, "refused rows are unchanged, one of them names no envelope");
+}
+
+#[test]
+fn what_an_older_key_sealed_is_sealed_anew_and_an_altered_cell_is_told() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 50);
+    let before = dump(&file);
+    let schema = people("binary");
+    protect(&registry, &file, &schema).0.unwrap();
+    registry.rotate();
+    let swap = "UPDATE people SET name = (SELECT name FROM people WHERE id = -2) WHERE id = -5";
+    assert_eq!(Connection::open(&file).unwrap().execute(swap, []).unwrap(), 1);
+    let (report, seen) = protect(&registry, &file, &schema);
+    let report = report.unwrap();
+    assert_eq!((seen.faults.len(), report.tally.unauthentic, report.tally.refused_rows), (1, 1, 1));
+    assert_eq!((seen.faults[0].1.as_str(), seen.faults[0].2), ("name", Kind::Unauthentic));
+    assert_eq!(report.tally.sealed, 0);
+    let copy = registry.folder.path().join("copy.db");
+    let (report, seen) = reveal(&registry, &file, &schema, &copy);
+    assert_eq!((report.unwrap().tally.refused_rows, seen.faults.len()), (1, 1));
+    let (revealed, expected) = (dump(&copy), masked(before));
+    assert!(revealed[1..] == expected[1..] && revealed[0] != expected[0]);
+}
+
+#[test]
+fn a_concurrent_write_is_never_lost() {
+    let registry = Registry::new();
+    let file: PathBuf = registry.folder.path().join("people.db");
+    fill(&file, "", 1_000);
+    Connection::open(&file).unwrap().pragma_update(None, "journal_mode", "wal").unwrap();
+    let schema = people("text");
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let other = {
+        let file = file.clone();
+        std::thread::spawn(move || {
+            let connection = Connection::open(&file).unwrap();
+            connection.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+            connection.pragma_update(None, "synchronous", "off").unwrap();
+            let mut count = 0_i64;
+            while receiver.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                for id in (0..995).step_by(13).map(|id| id * 3 - 5) {
+                    // Only the case changes: a comparison by the column's collation would not see it.
+                    let name = if count % 2 == 0 { "SYNTHETIC" } else { "synthetic" };
+                    connection
+                        .execute("UPDATE people SET name = ?1 WHERE id = ?2", rusqlite::params![name, id])
+                        .unwrap();
+                }
+                count += 1;
+            }
+            count
+        })
+    };
+    let mut read_again = 0;
+    for _ in 0..3 {
+        let (report, _) = protect(&registry, &file, &schema);
+        read_again += report.unwrap().tally.read_again;
+    }
+    sender.send(()).unwrap();
+    let count = other.join().unwrap();
+    let (report, seen) = protect(&registry, &file, &schema);
+    assert!(seen.faults.is_empty(), "{seen:?}");
+    let report = report.unwrap();
+    assert_eq!(report.tally.rows, dump(&file).len() as u64);
+    let copy = registry.folder.path().join("copy.db");
+    reveal(&registry, &file, &schema, &copy).0.unwrap();
+    let last = if count % 2 == 1 { "SYNTHETIC" } else { "synthetic" };
+    let connection = Connection::open(&copy).unwrap();
+    let names: i64 = connection
+        .query_row("SELECT count(*) FROM people WHERE name = ?1 COLLATE BINARY", [last], |row| row.get(0))
+        .unwrap();
+    assert!(names > 50, "{names} rows hold the last write; {read_again} were read again, {count} rounds");
+    let other: i64 = connection
+        .query_row("SELECT count(*) FROM people WHERE name = ?1 COLLATE NOCASE", [last], |row| row.get(0))
+        .unwrap();
+    assert_eq!(names, other, "no older write came back");
+}
+
+#[test]
+fn a_constraint_stops_the_run_and_triggers_are_mentioned() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 5);
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch("CREATE TABLE seen (x); CREATE TRIGGER t AFTER UPDATE ON people BEGIN INSERT INTO seen VALUES (1); END").unwrap();
+    let report = protect(&registry, &file, &people("text")).0.unwrap();
+    assert!(report.warnings[0].contains("1 triggers"), "{:?}", report.warnings);
+    connection
+        .execute_batch(
+            "DROP TRIGGER t; CREATE TRIGGER t BEFORE UPDATE ON people BEGIN SELECT raise(ABORT, 'no'); END",
+        )
+        .unwrap();
+    registry.rotate();
+    let before = dump(&file);
+    let error = protect(&registry, &file, &people("text")).0.unwrap_err();
+    assert!(error.to_string().contains("cannot be written"), "{error}");
+    assert!(dump(&file) == before);
+}
+
+#[test]
+fn tables_and_columns_that_do_not_fit_are_refused() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 1);
+    let error = registry.with_plan(&people("text"), Task::Protect(Effort::Seal), 1, |plan| {
+        sqlite::protect(plan, &file, "nobody", Cleaning::Keep, &mut Seen::default())
+    });
+    assert!(error.unwrap_err().to_string().contains("no table of this name"));
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "ALTER TABLE people ADD COLUMN email; ALTER TABLE people ADD COLUMN low AS (lower(name))",
+        )
+        .unwrap();
+    let error = protect(&registry, &file, &people("text")).0.unwrap_err().to_string();
+    assert!(error.contains("`email`, `low`"), "generated columns would show the value: {error}");
+    let missing = registry.folder.path().join("missing.db");
+    assert!(protect(&registry, &missing, &people("text")).0.is_err());
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 20);
+    let before = std::fs::read(&file).unwrap();
+    let report = registry.with_plan(&people("text"), Task::Protect(Effort::DryRun), 2, |plan| {
+        sqlite::protect(plan, &file, "people", Cleaning::Vacuum, &mut Seen::default())
+    });
+    assert_eq!(report.unwrap().tally.sealed, 20 * 7 - 20 + 18);
+    assert!(std::fs::read(&file).unwrap() == before);
+}
