@@ -36,7 +36,7 @@ const KINDS: [(&str, usize); 10] = [
     ("envelope-parse", 22),
     ("envelope-text", 13),
     ("key-id", 3),
-    ("keyring", 78),
+    ("keyring", 80),
     ("keyring-pin", 8),
     ("open", 70),
     ("open-token", 12),
@@ -46,10 +46,10 @@ const KINDS: [(&str, usize); 10] = [
 const CLASSES: [(&str, usize); 8] = [
     ("key-unusable", 7),
     ("limit", 16),
-    ("malformed", 92),
+    ("malformed", 93),
     ("rollback", 3),
     ("success", 76),
-    ("unauthentic", 50),
+    ("unauthentic", 51),
     ("unknown-key", 2),
     ("unsupported", 12),
 ];

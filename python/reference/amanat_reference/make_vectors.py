@@ -15,7 +15,7 @@ from . import aead, envelope, keyring, keys, value
 from .envelope import COBBLESTONE, SIV, XAES, XCHACHA
 from .value import BOOLEAN, BYTES, CBOR, DATE, INTEGER, NULL, TEXT, Value
 from .vectors import repeated, trace
-from .wire import b64, pae
+from .wire import b64, pae, unb64
 
 Line = Tuple[str, Union[str, bytes, int]]
 REGISTRY, TABLE, FIELD = "demo-registry", "citizens", "cnic"
@@ -641,6 +641,11 @@ def make_keyrings_refused(files: Files) -> None:
     add("slot_removed", "malformed", "a slot removed, the count left",
         slots=["passphrase", "key-file"], after=lambda d: d["slots"].pop())
     add("slots_none", "malformed", "no slot", before=lambda d, r: d.update(slots=[], slot_count=0))
+    add("slot_id_twice", "malformed", "two slots of one id", slots=["passphrase", "key-file"],
+        before=lambda d, r: d["slots"][1].update(id=d["slots"][0]["id"]))
+    add("slot_commitment_changed", "unauthentic", "the commitment of a slot changed, with a good MAC",
+        before=lambda d, r: d["slots"][0].update(wrapped=b64(flip(
+            unb64(d["slots"][0]["wrapped"]), 0))))
     add("purpose_unknown", "malformed", "an unknown purpose",
         before=lambda d, r: d["keysets"][1].update(purpose="seal"))
     add("params_name", "malformed", "a parameter whose name is no name",
