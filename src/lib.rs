@@ -39,12 +39,23 @@ pub use error::{Error, Kind, Result};
 pub use field::{EnvelopeBatch, FieldOpener, FieldSealer, OpenOptions, SealOptions};
 pub use ident::{KeyId, Name, Timestamp};
 pub use keys::{Allowance, Keyring, KeyringFile};
-pub use record::{Cell, RecordOpener, RecordSealer, SealedField};
+pub use record::{Cell, Mixed, Record, RecordOpener, RecordSealer, SealedField, SealedRecord};
 pub use schema::{Schema, TableSchema};
 pub use secret::{Secret, SecretBytes};
 pub use suite::Suite;
 pub use time::Date;
 pub use value::{Bucket, Value, ValueRef};
+
+#[cfg(feature = "derive")]
+pub use amanat_derive::Record;
+
+/// What `#[derive(Record)]` writes into other crates. Not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::record::form::{MaskedForm, deserialize, mask_all, mask_last_four, present, serialize};
+    pub use crate::record::typed::{Opened, PlainRecordIsNotSerialize, SealedForm, Stored};
+    pub use serde;
+}
 
 #[cfg(test)]
 mod tests;

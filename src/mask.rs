@@ -7,6 +7,7 @@ use core::fmt;
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::value::ValueRef;
 
 /// Stands for each hidden character.
@@ -45,6 +46,18 @@ impl fmt::Display for Masked {
 }
 
 impl Mask {
+    /// Takes over a stored mask. What this mask would still change is no mask of it, and must not pass for one.
+    ///
+    /// # Errors
+    /// `Schema` if the text shows more than the mask does.
+    pub fn read(self, stored: &str) -> Result<Masked> {
+        let masked = self.apply(ValueRef::Text(stored));
+        if masked.0 == stored {
+            return Ok(masked);
+        }
+        Err(Error::schema("a masked column holds a value that is not masked; protect the table"))
+    }
+
     /// Masks a value. Masking a mask changes nothing.
     #[must_use]
     pub fn apply(self, value: ValueRef<'_>) -> Masked {
@@ -86,6 +99,9 @@ mod tests {
         assert_eq!(show("3520212345671"), "*********5671");
         assert_eq!(show("1234567"), "********");
         assert_eq!(show(&show("35202-1234567-1")), show("35202-1234567-1"));
+        assert!(
+            Mask::LastFour.read("*****-****567-1").is_ok() && Mask::LastFour.read("35202-1234567-1").is_err()
+        );
         assert_eq!(Mask::All.apply(ValueRef::Text("x")).as_str(), "********");
         assert_eq!(Mask::LastFour.apply(ValueRef::Integer(1_234_567_890)).as_str(), "********");
     }

@@ -186,7 +186,8 @@ impl TableSchema {
     /// Checks and keeps the policy of a table. `record_id` names the columns that identify a row and never change.
     ///
     /// # Errors
-    /// `Schema` if a field or column is declared twice, if nothing identifies a row, or if a column of the record id is not clear;
+    /// `Schema` if a field or column is declared twice, if a field has settings that mean nothing for its mode, if nothing identifies a row,
+    /// or if a column of the record id is not clear;
     /// `Limit` for too many fields.
     pub fn new(
         name: Name,
@@ -201,6 +202,7 @@ impl TableSchema {
         if record_id.is_empty() {
             return fault("`record_id` must name the columns that identify a row".to_owned());
         }
+        let fields = fields.into_iter().map(FieldPolicy::check).collect::<Result<Vec<_>>>()?;
         record_id.iter().try_for_each(|column| check_column(column))?;
         if let Some(column) = first_repeated(record_id.iter().map(String::as_str)) {
             return fault(format!("column `{column}` stands twice in `record_id`"));
@@ -503,7 +505,7 @@ impl FieldForm {
         if let Some(mask) = &self.mask {
             policy = policy.with_mask(word(Some(mask), Mask::WORDS, "mask").map_err(here)?);
         }
-        policy.check()
+        Ok(policy)
     }
 
     fn write(policy: &FieldPolicy) -> Self {

@@ -6,6 +6,8 @@
 use core::fmt;
 use core::str::FromStr;
 
+use zeroize::Zeroize;
+
 use crate::error::{Error, Result};
 
 /// A calendar date whose day, or day and month, may be unknown.
@@ -56,6 +58,13 @@ impl Date {
     pub const fn to_bytes(self) -> [u8; 4] {
         let [high, low] = self.year.to_be_bytes();
         [high, low, self.month, self.day]
+    }
+
+    /// Overwrites the date where it lies; the result is no date and must not be used.
+    pub(crate) fn wipe_in_place(&mut self) {
+        self.year.zeroize();
+        self.month.zeroize();
+        self.day.zeroize();
     }
 
     /// Days since 1970-01-01; `None` before it or if a part is unknown.

@@ -5,9 +5,10 @@
 
 use core::fmt;
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, TEXT_PREFIX, VERSION};
 use crate::error::Result;
 use crate::schema::{Absence, FieldPolicy, Migration};
+use crate::suite::Suite;
 
 /// What a sealed column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Cell<'a> {
     Sealed(Envelope<'a>),
     /// Plaintext, while the schema says that the column is mixed. The bytes are personal data.
     Plain(PlainBytes<'a>),
+    /// What begins like an envelope and is none, while the schema says that the column is mixed. It is neither opened nor sealed.
+    Unknown(PlainBytes<'a>),
 }
 
 /// Bytes of a plain cell. `Debug` does not print them.
@@ -40,19 +43,26 @@ impl fmt::Debug for PlainBytes<'_> {
 }
 
 impl<'a> Cell<'a> {
-    /// Reads the binary content of a sealed column. What looks like an envelope must be one; plaintext passes only where the schema
-    /// says `migration = "mixed"`.
+    /// Reads the binary content of a sealed column. Only while the schema says `migration = "mixed"` may it be something else than an
+    /// envelope.
     ///
     /// # Errors
-    /// Those of [`Envelope::parse`], with the field's name and the remedy.
+    /// Those of [`Envelope::parse`], with the field's name.
     pub fn read(field: &FieldPolicy, stored: &'a [u8]) -> Result<Self> {
         if stored.is_empty() && field.absence() == Absence::Visible {
             return Ok(Self::Absent);
         }
         match Envelope::parse(stored) {
             Ok(envelope) => Ok(Self::Sealed(envelope)),
-            Err(_) if field.migration() == Migration::Mixed => Ok(Self::Plain(PlainBytes(stored))),
-            Err(error) => Err(error.at_field(field.name())),
+            Err(error) if field.migration() != Migration::Mixed => Err(error.at_field(field.name())),
+            Err(_) if begins_like_envelope(stored) => Ok(Self::Unknown(PlainBytes(stored))),
+            Err(_) => Ok(Self::Plain(PlainBytes(stored))),
         }
     }
+}
+
+/// Whether bytes begin with the version and a suite of an envelope, or with the text form, which does not belong into binary columns.
+fn begins_like_envelope(stored: &[u8]) -> bool {
+    let binary = matches!(stored, [VERSION, suite, ..] if Suite::from_byte(*suite).is_ok());
+    binary || stored.starts_with(TEXT_PREFIX.as_bytes())
 }

@@ -4,12 +4,19 @@
 //! Owns the order of a record's fields. Never holds plaintext in a type that serialises.
 
 mod cell;
+pub(crate) mod form;
+mod layout;
+mod mixed;
 mod sealed;
+pub(crate) mod typed;
 mod value;
 
 pub use cell::{Cell, PlainBytes};
+pub use layout::{FieldLayout, Layout};
+pub use mixed::{Mixed, Plain};
 pub use sealed::SealedField;
-pub use value::{Cbor, FieldValue};
+pub use typed::{OpenCall, Record, SealCall, SealedRecord};
+pub use value::{Cbor, FieldValue, RecordIdColumn};
 
 use core::fmt;
 
@@ -21,11 +28,12 @@ use crate::field::{EnvelopeBatch, FieldOpener, FieldSealer, OpenOptions, SealOpt
 use crate::ident::{KeyId, Name};
 use crate::keys::{Allowance, Field, Keyset};
 use crate::schema::{Absence, FieldPolicy, TableSchema};
-use crate::value::ValueRef;
+use crate::value::{Value, ValueRef};
 
 /// Seals the sealed fields of a table's rows.
 pub struct RecordSealer {
-    fields: Vec<(FieldSealer, Name, Absence)>,
+    table: Name,
+    fields: Vec<(FieldSealer, FieldPolicy)>,
     key: KeyId,
 }
 
@@ -44,9 +52,10 @@ impl RecordSealer {
             let context = context(keys, table, field);
             let options = SealOptions { engine, family: field.family(), bucket: field.bucket() };
             let sealer = FieldSealer::new(keys, &context, options, allowance)?;
-            Ok((sealer, field.name().clone(), field.absence()))
+            Ok((sealer, field.clone()))
         };
-        Ok(Self { fields: table.sealed().map(make).collect::<Result<_>>()?, key: keys.primary() })
+        let fields = table.sealed().map(make).collect::<Result<_>>()?;
+        Ok(Self { table: table.name().clone(), fields, key: keys.primary() })
     }
 
     /// Id of the key that seals.
@@ -80,7 +89,7 @@ impl RecordSealer {
     ) -> Result<()> {
         let count = records.len().saturating_mul(self.fields.len());
         let mut nonces = Nonces::for_values(count)?;
-        if let Some((sealer, ..)) = self.fields.first() {
+        if let Some((sealer, _)) = self.fields.first() {
             sealer.take_allowance(u64::try_from(count).unwrap_or(u64::MAX))?;
         }
         for ((record, values), row) in records.zip(1..) {
@@ -88,11 +97,11 @@ impl RecordSealer {
                 return Err(Error::misuse("the number of values is not that of the table's sealed fields")
                     .at_row(row));
             }
-            for ((sealer, name, absence), value) in self.fields.iter_mut().zip(values) {
-                let absent = *absence == Absence::Visible && matches!(value, ValueRef::Null);
+            for ((sealer, policy), value) in self.fields.iter_mut().zip(values) {
+                let absent = policy.absence() == Absence::Visible && matches!(value, ValueRef::Null);
                 if !absent {
                     let sealed = sealer.seal_with(&mut nonces, record, *value, &mut out.bytes);
-                    sealed.map_err(|error| error.at_field(name).at_row(row))?;
+                    sealed.map_err(|error| error.at_field(policy.name()).at_row(row))?;
                 }
                 out.ends.push(out.bytes.len());
             }
@@ -109,7 +118,8 @@ impl fmt::Debug for RecordSealer {
 
 /// Opens the sealed fields of a table's rows.
 pub struct RecordOpener {
-    fields: Vec<(FieldOpener, Name, Absence)>,
+    table: Name,
+    fields: Vec<(FieldOpener, FieldPolicy)>,
 }
 
 impl RecordOpener {
@@ -120,9 +130,9 @@ impl RecordOpener {
     pub fn new(keys: &Keyset<'_, Field>, table: &TableSchema, options: &OpenOptions) -> Result<Self> {
         let make = |field: &FieldPolicy| {
             let opener = FieldOpener::new(keys, &context(keys, table, field), options)?;
-            Ok((opener, field.name().clone(), field.absence()))
+            Ok((opener, field.clone()))
         };
-        Ok(Self { fields: table.sealed().map(make).collect::<Result<_>>()? })
+        Ok(Self { table: table.name().clone(), fields: table.sealed().map(make).collect::<Result<_>>()? })
     }
 
     /// Opens the field at a position among the sealed fields, from 0. Empty bytes are a null whose absence is visible.
@@ -130,14 +140,28 @@ impl RecordOpener {
     /// # Errors
     /// As [`FieldOpener::open`], with the field's name; `Misuse` for a position that does not exist.
     pub fn open(&mut self, position: usize, record: &RecordId<'_>, envelope: &[u8]) -> Result<ValueRef<'_>> {
-        let field = self.fields.get_mut(position);
-        let (opener, name, absence) =
-            field.ok_or_else(|| Error::misuse("the table has fewer sealed fields"))?;
-        if envelope.is_empty() && *absence == Absence::Visible {
+        let (opener, policy) = self.fields.get_mut(position).ok_or_else(no_such_field)?;
+        if envelope.is_empty() && policy.absence() == Absence::Visible {
             return Ok(ValueRef::Null);
         }
-        opener.open(record, envelope).map_err(|error| error.at_field(name))
+        opener.open(record, envelope).map_err(|error| error.at_field(policy.name()))
     }
+
+    /// Opens the field at a position among the sealed fields, from 0, and copies the value; nothing of it stays in the opener.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_value(&mut self, position: usize, record: &RecordId<'_>, envelope: &[u8]) -> Result<Value> {
+        let (opener, policy) = self.fields.get_mut(position).ok_or_else(no_such_field)?;
+        if envelope.is_empty() && policy.absence() == Absence::Visible {
+            return Ok(Value::Null);
+        }
+        opener.open_value(record, envelope).map_err(|error| error.at_field(policy.name()))
+    }
+}
+
+fn no_such_field() -> Error {
+    Error::misuse("the table has fewer sealed fields")
 }
 
 impl fmt::Debug for RecordOpener {

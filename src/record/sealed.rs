@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use serde::de::{Error as _, Visitor};
+
 use crate::envelope::{self, Envelope};
 use crate::error::Result;
 
@@ -22,12 +24,17 @@ impl SealedField {
         Ok(Self(bytes))
     }
 
+    /// Keeps an envelope that a sealer just made.
+    pub(super) const fn from_sealer(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     /// Checks the grammar of a text form and keeps its bytes.
     ///
     /// # Errors
     /// Those of [`envelope::append_from_text`] and [`Envelope::parse`].
     pub fn from_text(text: &str) -> Result<Self> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
         envelope::append_from_text(text, &mut bytes)?;
         Self::from_bytes(bytes)
     }
@@ -62,7 +69,24 @@ impl serde::Serialize for SealedField {
 
 impl<'de> serde::Deserialize<'de> for SealedField {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::from_text(&text).map_err(serde::de::Error::custom)
+        // The format's own message may show the input, which may be plaintext.
+        let wrong = |_| D::Error::custom("no text form of an envelope stands here; plaintext?");
+        let sealed = deserializer.deserialize_str(TextForm).map_err(wrong)?;
+        sealed.map_err(|error| D::Error::custom(error.message()))
+    }
+}
+
+/// Reads a text form; keeps the library's refusal apart from the format's.
+struct TextForm;
+
+impl Visitor<'_> for TextForm {
+    type Value = Result<SealedField>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the text form of an envelope")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(SealedField::from_text(text))
     }
 }

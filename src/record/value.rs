@@ -1,34 +1,79 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Types that fields of a record may have.
+//! Types that the fields of a record may have.
 //!
-//! Owns the way from a Rust type to a value and back. Never prints a value.
+//! Owns the way from a Rust type to a value and back, and its wiping. Never prints a value.
 
-use core::fmt;
+use core::{fmt, mem};
+use std::borrow::Cow;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::context::RecordId;
 use crate::error::{Error, Result};
 use crate::schema::ValueType;
 use crate::time::Date;
-use crate::value::ValueRef;
+use crate::value::{Value, ValueRef};
 
-/// A type that a sealed field of a record may have.
+/// A type that a field of a record may have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a record",
+    label = "not a type of a field",
+    note = "a field is a `String`, `Vec<u8>`, `i64`, `bool`, `Date` or `Cbor`, or an `Option` of one of them"
+)]
 pub trait FieldValue: Sized {
     /// The schema's type of it.
     const TYPE: ValueType;
+    /// Whether it may be absent.
+    const OPTIONAL: bool = false;
 
     /// Borrows it as a value.
     fn as_value(&self) -> ValueRef<'_>;
 
-    /// Makes it from an opened value.
+    /// Makes it from a value. Text and bytes are moved, not copied.
     ///
     /// # Errors
     /// `Schema` if the value is of another type.
-    fn from_value(value: ValueRef<'_>) -> Result<Self>;
+    fn from_value(value: Value) -> Result<Self>;
+
+    /// Overwrites it where it lies.
+    fn wipe(&mut self);
 }
 
-fn other_type(value: ValueRef<'_>, wanted: ValueType) -> Error {
-    Error::schema(format!("the sealed value is {}, and the record's field is {wanted}", value.type_name()))
+/// A type that a column of the record id may have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot identify a record",
+    label = "not a type of a record id",
+    note = "a column of the record id is a `String` or an `i64`"
+)]
+pub trait RecordIdColumn: FieldValue {
+    /// The record id that this column alone makes.
+    ///
+    /// # Errors
+    /// As [`RecordId::text`].
+    fn to_record_id(&self) -> Result<RecordId<'_>>;
+
+    /// The column's part of a composite record id.
+    fn to_text(&self) -> Cow<'_, str>;
+}
+
+impl RecordIdColumn for String {
+    fn to_record_id(&self) -> Result<RecordId<'_>> {
+        RecordId::text(self)
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl RecordIdColumn for i64 {
+    fn to_record_id(&self) -> Result<RecordId<'_>> {
+        Ok(RecordId::integer(*self))
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.to_string())
+    }
 }
 
 impl FieldValue for String {
@@ -38,12 +83,15 @@ impl FieldValue for String {
         ValueRef::Text(self)
     }
 
-    fn from_value(value: ValueRef<'_>) -> Result<Self> {
-        if let ValueRef::Text(text) = value {
-            Ok(text.to_owned())
-        } else {
-            Err(other_type(value, Self::TYPE))
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Text(mut text) => Ok(mem::take(&mut *text)),
+            other => Err(other_type(&other, Self::TYPE)),
         }
+    }
+
+    fn wipe(&mut self) {
+        self.zeroize();
     }
 }
 
@@ -54,12 +102,15 @@ impl FieldValue for Vec<u8> {
         ValueRef::Bytes(self)
     }
 
-    fn from_value(value: ValueRef<'_>) -> Result<Self> {
-        if let ValueRef::Bytes(bytes) = value {
-            Ok(bytes.to_vec())
-        } else {
-            Err(other_type(value, Self::TYPE))
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Bytes(mut bytes) => Ok(mem::take(&mut *bytes)),
+            other => Err(other_type(&other, Self::TYPE)),
         }
+    }
+
+    fn wipe(&mut self) {
+        self.zeroize();
     }
 }
 
@@ -70,8 +121,12 @@ impl FieldValue for i64 {
         ValueRef::Integer(*self)
     }
 
-    fn from_value(value: ValueRef<'_>) -> Result<Self> {
-        if let ValueRef::Integer(number) = value { Ok(number) } else { Err(other_type(value, Self::TYPE)) }
+    fn from_value(value: Value) -> Result<Self> {
+        if let Value::Integer(number) = value { Ok(number) } else { Err(other_type(&value, Self::TYPE)) }
+    }
+
+    fn wipe(&mut self) {
+        self.zeroize();
     }
 }
 
@@ -82,8 +137,12 @@ impl FieldValue for bool {
         ValueRef::Boolean(*self)
     }
 
-    fn from_value(value: ValueRef<'_>) -> Result<Self> {
-        if let ValueRef::Boolean(truth) = value { Ok(truth) } else { Err(other_type(value, Self::TYPE)) }
+    fn from_value(value: Value) -> Result<Self> {
+        if let Value::Boolean(truth) = value { Ok(truth) } else { Err(other_type(&value, Self::TYPE)) }
+    }
+
+    fn wipe(&mut self) {
+        self.zeroize();
     }
 }
 
@@ -94,25 +153,36 @@ impl FieldValue for Date {
         ValueRef::Date(*self)
     }
 
-    fn from_value(value: ValueRef<'_>) -> Result<Self> {
-        if let ValueRef::Date(date) = value { Ok(date) } else { Err(other_type(value, Self::TYPE)) }
+    fn from_value(value: Value) -> Result<Self> {
+        if let Value::Date(date) = value { Ok(date) } else { Err(other_type(&value, Self::TYPE)) }
+    }
+
+    fn wipe(&mut self) {
+        self.wipe_in_place();
     }
 }
 
 impl<T: FieldValue> FieldValue for Option<T> {
     const TYPE: ValueType = T::TYPE;
+    const OPTIONAL: bool = true;
 
     fn as_value(&self) -> ValueRef<'_> {
         self.as_ref().map_or(ValueRef::Null, T::as_value)
     }
 
-    fn from_value(value: ValueRef<'_>) -> Result<Self> {
-        if matches!(value, ValueRef::Null) { Ok(None) } else { T::from_value(value).map(Some) }
+    fn from_value(value: Value) -> Result<Self> {
+        if matches!(value, Value::Null) { Ok(None) } else { T::from_value(value).map(Some) }
+    }
+
+    fn wipe(&mut self) {
+        if let Some(value) = self {
+            value.wipe();
+        }
     }
 }
 
 /// One CBOR item (RFC 8949): a field of any other shape. Wiped when dropped; sealing checks its form.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Cbor(Zeroizing<Vec<u8>>);
 
 impl Cbor {
@@ -142,10 +212,19 @@ impl FieldValue for Cbor {
         ValueRef::Cbor(&self.0)
     }
 
-    fn from_value(value: ValueRef<'_>) -> Result<Self> {
+    fn from_value(value: Value) -> Result<Self> {
         match value {
-            ValueRef::Cbor(item) => Ok(Self(Zeroizing::new(item.to_vec()))),
-            _ => Err(other_type(value, Self::TYPE)),
+            Value::Cbor(item) => Ok(Self(item)),
+            other => Err(other_type(&other, Self::TYPE)),
         }
     }
+
+    fn wipe(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+fn other_type(value: &Value, wanted: ValueType) -> Error {
+    let given = value.as_ref().type_name();
+    Error::schema(format!("the sealed value is {given}, and the record's field is {wanted}"))
 }

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The types of a record: sealed and masked.
+//!
+//! Owns what serialises and what prints itself. Never a record id or a clear column in `Debug`.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+
+use crate::model::{Field, Mode, Model};
+
+/// What is stored: serialises both ways, prints neither record id nor clear columns.
+pub(crate) fn sealed_type(model: &Model, sealed: &Ident) -> TokenStream {
+    let (plain, visibility) = (&model.ident, &model.visibility);
+    let fields = model.fields.iter().map(|field| {
+        let (ident, visibility, column) = (&field.ident, &field.visibility, &field.column.value);
+        let ty = sealed_field_type(field);
+        let serde = match &field.mode {
+            Mode::RecordId | Mode::Clear { .. } => quote! { , with = "::amanat::__private" },
+            Mode::Masked { mask: Some("LastFour"), .. } => {
+                quote! { , deserialize_with = "::amanat::__private::mask_last_four" }
+            }
+            Mode::Masked { .. } => quote! { , deserialize_with = "::amanat::__private::mask_all" },
+            Mode::Sealed { settings, .. } if settings.visible() => {
+                quote! { , deserialize_with = "::amanat::__private::present" }
+            }
+            Mode::Sealed { .. } => quote! {},
+        };
+        let doc = format!("Column `{column}`: {}.", describe(&field.mode));
+        quote! {
+            #[doc = #doc]
+            #[serde(rename = #column #serde)]
+            #visibility #ident: #ty
+        }
+    });
+    let doc = format!("The sealed form of [`{plain}`]: what is stored. Made by `#[derive(Record)]`.");
+    let debug = debug_of(model, sealed, |mode| matches!(mode, Mode::Sealed { .. } | Mode::Masked { .. }));
+    quote! {
+        #[doc = #doc]
+        #[derive(
+            ::core::clone::Clone,
+            ::amanat::__private::serde::Serialize,
+            ::amanat::__private::serde::Deserialize,
+        )]
+        #[serde(crate = "::amanat::__private::serde", deny_unknown_fields)]
+        #visibility struct #sealed { #(#fields),* }
+        #debug
+    }
+}
+
+fn describe(mode: &Mode) -> &'static str {
+    match mode {
+        Mode::RecordId => "identifies the record",
+        Mode::Clear { .. } => "as it is",
+        Mode::Masked { .. } => "its mask",
+        Mode::Sealed { settings, .. } if settings.mixed() => "sealed, or still plain",
+        Mode::Sealed { .. } => "sealed",
+    }
+}
+
+fn sealed_field_type(field: &Field) -> TokenStream {
+    let ty = &field.ty;
+    match &field.mode {
+        Mode::RecordId | Mode::Clear { .. } => quote! { #ty },
+        Mode::Masked { .. } => masked_field_type(field.is_option()),
+        Mode::Sealed { settings, .. } => {
+            let form = if settings.mixed() {
+                quote_spanned! { ty.span() => ::amanat::record::Mixed<#ty> }
+            } else {
+                quote! { ::amanat::record::SealedField }
+            };
+            if settings.visible() {
+                quote! { ::core::option::Option<#form> }
+            } else {
+                form
+            }
+        }
+    }
+}
+
+fn masked_field_type(optional: bool) -> TokenStream {
+    if optional {
+        quote! { ::core::option::Option<::amanat::mask::Masked> }
+    } else {
+        quote! { ::amanat::mask::Masked }
+    }
+}
+
+/// What may be shown: masks and clear columns; no record id.
+pub(crate) fn masked_type(model: &Model, masked: &Ident) -> TokenStream {
+    let (plain, visibility) = (&model.ident, &model.visibility);
+    let fields = model.fields.iter().filter_map(|field| {
+        let (ident, visibility, column) = (&field.ident, &field.visibility, &field.column.value);
+        let (ty, serde, doc) = match &field.mode {
+            Mode::RecordId => return None,
+            Mode::Clear { .. } => {
+                let ty = &field.ty;
+                (quote! { #ty }, quote! { , serialize_with = "::amanat::__private::serialize" }, "as it is")
+            }
+            Mode::Masked { .. } => (masked_field_type(field.is_option()), quote! {}, "masked"),
+            Mode::Sealed { settings, .. } => (masked_field_type(settings.visible()), quote! {}, "masked"),
+        };
+        let doc = format!("Column `{column}`, {doc}.");
+        Some(quote! {
+            #[doc = #doc]
+            #[serde(rename = #column #serde)]
+            #visibility #ident: #ty
+        })
+    });
+    let doc = format!("What of a [`{plain}`] may be shown. Made by `#[derive(Record)]`.");
+    let debug = debug_of(model, masked, |mode| matches!(mode, Mode::Sealed { .. } | Mode::Masked { .. }));
+    quote! {
+        #[doc = #doc]
+        #[derive(::core::clone::Clone, ::amanat::__private::serde::Serialize)]
+        #[serde(crate = "::amanat::__private::serde")]
+        #visibility struct #masked { #(#fields),* }
+        #debug
+    }
+}
+
+/// A `Debug` of the chosen fields only.
+pub(crate) fn debug_of(model: &Model, name: &Ident, shown: impl Fn(&Mode) -> bool) -> TokenStream {
+    let text = name.to_string();
+    let fields = model.fields.iter().filter(|field| shown(&field.mode)).map(|field| {
+        let ident = &field.ident;
+        let label = ident.unraw().to_string();
+        quote! { .field(#label, &self.#ident) }
+    });
+    quote! {
+        #[automatically_derived]
+        impl ::core::fmt::Debug for #name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_struct(#text) #(#fields)* .finish_non_exhaustive()
+            }
+        }
+    }
+}

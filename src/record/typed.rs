@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Rust types as records: a plain type, its sealed type, and the way between them.
+//!
+//! Owns the traits that `#[derive(Record)]` implements. Never seals or opens with the keys of another table than the type's own.
+
+use core::fmt;
+
+use super::mixed::Mixed;
+use super::{FieldValue, Layout, RecordOpener, RecordSealer, SealedField, no_such_field};
+use crate::context::RecordId;
+use crate::crypto::random::Nonces;
+use crate::error::{Error, Result};
+use crate::schema::{Absence, TableSchema};
+use crate::value::{Value, ValueRef};
+
+/// A plain record: personal data that is sealed before it is stored. `#[derive(Record)]` implements it.
+///
+/// Shape: the derive macro makes, for `struct Citizen`, a `SealedCitizen` and a `MaskedCitizen` with the same fields and visibility, and for
+/// `Citizen` itself a `Debug` that prints the name only and a `Drop` that wipes every field that is not clear. `Citizen` has no `Serialize`,
+/// and deriving one is refused. A type with `Drop` is not taken apart by moving fields out: borrow, clone, or `mem::take` a field.
+///
+/// | type | record id | sealed field | masked field | clear field | serde |
+/// |---|---|---|---|---|---|
+/// | `Citizen` | plain | plain | plain, or the mask once opened | as it is | none |
+/// | `SealedCitizen` | as it is | [`SealedField`]; [`Mixed`] with `migration = "mixed"`; `Option` with `absence = "visible"` | mask | as it is | both ways, by column |
+/// | `MaskedCitizen` | left out | mask | mask | as it is | `Serialize` |
+///
+/// Attributes of the struct, `#[amanat(…)]`: `table = "name"`, and `encoding = "text"` (default) or `"binary"`.
+/// Each field has exactly one of `record_id`, `sealed`, `masked` (or `masked = "last-4"`) and `clear`. Several `record_id` fields make a
+/// composite id, in order. Any field may have `column`, and every field but those of the record id `name` (both by default the Rust name).
+/// Sealed fields may have `pad = 64`, `mask`, `family`, `absence` and `migration`, with the words of the schema file.
+///
+/// Limits: structs with named fields, without generic parameters.
+///
+/// ```
+/// use amanat::Record;
+///
+/// #[derive(Record)]
+/// #[amanat(table = "citizens")]
+/// struct Citizen {
+///     #[amanat(record_id)]
+///     id: String,
+///     #[amanat(sealed, mask = "last-4")]
+///     cnic: String,
+///     #[amanat(sealed, pad = 64)]
+///     name: String,
+///     #[amanat(clear)]
+///     district: i64,
+/// }
+///
+/// # fn main() -> amanat::error::Result<()> {
+/// # use amanat::keys::{KeyFile, NewSlot, Purpose};
+/// # use amanat::{Engine, Keyring, Name, OpenOptions, RecordOpener, RecordSealer, SealedRecord, Timestamp};
+/// # let slot = NewSlot { label: "main", kek: &KeyFile::generate()? };
+/// # let mut ring = Keyring::create(Name::new("demo-registry")?, &slot, Timestamp::from_unix_seconds(1_795_000_000)?)?;
+/// # let allowance = ring.reserve(Purpose::Field, 1_000)?;
+/// # let keys = ring.field_keys()?;
+/// let mut sealer = RecordSealer::new(&keys, &Citizen::schema()?, Engine::default(), &allowance)?;
+/// let mut opener = RecordOpener::new(&keys, &Citizen::schema()?, &OpenOptions::default())?;
+/// let citizen = Citizen { id: "r-1".into(), cnic: "9990112345671".into(), name: "Invented Name".into(), district: 7 };
+///
+/// let sealed: SealedCitizen = citizen.seal(&mut sealer)?;
+/// assert_eq!(sealed.open(&mut opener)?.name, "Invented Name");
+/// assert_eq!(citizen.masked().cnic.as_str(), "*********5671");
+/// assert_eq!(format!("{citizen:?}"), "Citizen { .. }");
+/// # Ok(())
+/// # }
+/// ```
+pub trait Record: Sized {
+    /// What is stored.
+    type Sealed: SealedRecord<Plain = Self>;
+    /// What may be shown.
+    type Masked;
+
+    /// The schema as constants.
+    const LAYOUT: Layout;
+
+    /// The id of the record.
+    ///
+    /// # Errors
+    /// `Limit` if it is empty or too long.
+    fn record_id(&self) -> Result<RecordId<'_>>;
+
+    /// Seals the record within a call that may seal others too.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    fn seal_within(&self, call: &mut SealCall<'_>) -> Result<Self::Sealed>;
+
+    /// The record with every sealed and masked field as its mask, and without its id.
+    fn masked(&self) -> Self::Masked;
+
+    /// The schema: equal to the one that the schema file's words for the same policy give.
+    ///
+    /// # Errors
+    /// As [`TableSchema::new`]; the derive macro finds such faults when it compiles.
+    fn schema() -> Result<TableSchema> {
+        Self::LAYOUT.to_schema()
+    }
+
+    /// Seals every sealed field. The operating system is asked for random bytes once.
+    ///
+    /// # Errors
+    /// `Misuse` if the sealer is of another table or policy; otherwise as [`FieldSealer::seal`](crate::field::FieldSealer::seal), with the
+    /// field's name.
+    fn seal(&self, sealer: &mut RecordSealer) -> Result<Self::Sealed> {
+        self.seal_within(&mut sealer.call(&Self::LAYOUT, 1)?)
+    }
+
+    /// Seals many records. The operating system is asked for random bytes once. One record that fails fails the call.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal), with the record's position from 1 as row.
+    fn seal_all(records: &[Self], sealer: &mut RecordSealer) -> Result<Vec<Self::Sealed>> {
+        let mut call = sealer.call(&Self::LAYOUT, records.len())?;
+        let mut sealed = Vec::with_capacity(records.len());
+        for (record, row) in records.iter().zip(1..) {
+            sealed.push(record.seal_within(&mut call).map_err(|error| error.at_row(row))?);
+        }
+        Ok(sealed)
+    }
+}
+
+/// The sealed form of a [`Record`].
+pub trait SealedRecord: Sized {
+    /// The plain form.
+    type Plain: Record<Sealed = Self>;
+
+    /// The id of the record.
+    ///
+    /// # Errors
+    /// `Limit` if it is empty or too long.
+    fn record_id(&self) -> Result<RecordId<'_>>;
+
+    /// Opens the record with an opener that was found to be its own.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn open_within(&self, call: &mut OpenCall<'_>) -> Result<Self::Plain>;
+
+    /// Opens every sealed field. What was opened before a field that fails is wiped.
+    ///
+    /// # Errors
+    /// `Misuse` if the opener is of another table or policy; `Schema` if a sealed value is of another type than the field, `Malformed` for
+    /// [`Mixed::Unknown`]; otherwise as [`FieldOpener::open`](crate::field::FieldOpener::open), with the field's name.
+    fn open(&self, opener: &mut RecordOpener) -> Result<Self::Plain> {
+        self.open_within(&mut opener.call(&<Self::Plain as Record>::LAYOUT)?)
+    }
+}
+
+/// One call that seals records of one type: its random bytes are drawn once and live no longer.
+pub struct SealCall<'a> {
+    sealer: &'a mut RecordSealer,
+    nonces: Nonces,
+}
+
+impl RecordSealer {
+    fn call(&mut self, layout: &Layout, records: usize) -> Result<SealCall<'_>> {
+        layout.check(&self.table, self.fields.iter().map(|(_, policy)| policy))?;
+        let count = records.saturating_mul(self.fields.len());
+        let nonces = Nonces::for_values(count)?;
+        if let Some((sealer, _)) = self.fields.first() {
+            sealer.take_allowance(u64::try_from(count).unwrap_or(u64::MAX))?;
+        }
+        Ok(SealCall { sealer: self, nonces })
+    }
+}
+
+impl fmt::Debug for SealCall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealCall")
+    }
+}
+
+impl SealCall<'_> {
+    /// Seals the value of the field at a position among the sealed fields, from 0, into the form that the sealed type holds it in.
+    ///
+    /// # Errors
+    /// As [`Record::seal`]; `Misuse` for a position that does not exist.
+    pub fn seal<T: FieldValue, S: SealedForm<T>>(
+        &mut self,
+        position: usize,
+        record: &RecordId<'_>,
+        value: &T,
+    ) -> Result<S> {
+        let (sealer, policy) = self.sealer.fields.get_mut(position).ok_or_else(no_such_field)?;
+        let value = value.as_value();
+        if policy.absence() == Absence::Visible && matches!(value, ValueRef::Null) {
+            return S::from_sealed(None);
+        }
+        let mut envelope = Vec::new();
+        let sealed = sealer.seal_with(&mut self.nonces, record, value, &mut envelope);
+        sealed.map_err(|error| error.at_field(policy.name()))?;
+        S::from_sealed(Some(SealedField::from_sealer(envelope)))
+    }
+}
+
+/// One call that opens a record of one type.
+pub struct OpenCall<'a> {
+    opener: &'a mut RecordOpener,
+}
+
+impl RecordOpener {
+    fn call(&mut self, layout: &Layout) -> Result<OpenCall<'_>> {
+        layout.check(&self.table, self.fields.iter().map(|(_, policy)| policy))?;
+        Ok(OpenCall { opener: self })
+    }
+}
+
+impl fmt::Debug for OpenCall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenCall")
+    }
+}
+
+impl OpenCall<'_> {
+    /// Opens the field at a position among the sealed fields, from 0.
+    ///
+    /// # Errors
+    /// As [`SealedRecord::open`]; `Misuse` for a position that does not exist.
+    pub fn open<T: FieldValue>(
+        &mut self,
+        position: usize,
+        record: &RecordId<'_>,
+        held: &impl SealedForm<T>,
+    ) -> Result<Opened<T>> {
+        let value = match held.stored() {
+            Stored::Sealed(sealed) => self.opener.open_value(position, record, sealed.as_bytes()),
+            Stored::Absent => Ok(Value::Null),
+            Stored::Plain(value) => Ok(value.as_value().to_value()),
+            Stored::Unknown => Err(Error::malformed(
+                "neither an envelope nor a plain value of the field's type; look at it with `amanat inspect`",
+            )),
+        };
+        value.and_then(T::from_value).map(|value| Opened(Some(value))).map_err(|error| {
+            let policy = self.opener.fields.get(position).map(|(_, policy)| policy);
+            policy.map_or_else(no_such_field, |policy| error.at_field(policy.name()))
+        })
+    }
+}
+
+/// An opened value on its way into its record: wiped if the way ends because another field does not open.
+pub struct Opened<T: FieldValue>(Option<T>);
+
+impl<T: FieldValue> Opened<T> {
+    /// Guards the value of a field that needs no opening.
+    ///
+    /// # Errors
+    /// As [`FieldValue::from_value`].
+    pub fn from_value(value: Value) -> Result<Self> {
+        T::from_value(value).map(|value| Self(Some(value)))
+    }
+
+    /// Hands the value over.
+    ///
+    /// # Errors
+    /// None: it holds a value until it is handed over.
+    pub fn release(mut self) -> Result<T> {
+        self.0.take().ok_or_else(|| Error::misuse("an opened value was handed over twice"))
+    }
+}
+
+impl<T: FieldValue> Drop for Opened<T> {
+    fn drop(&mut self) {
+        self.0.wipe();
+    }
+}
+
+impl<T: FieldValue> fmt::Debug for Opened<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened")
+    }
+}
+
+/// How a sealed type holds a sealed field of type `T`.
+pub trait SealedForm<T: FieldValue>: Sized {
+    /// Holds a new envelope, or that the value is visibly absent.
+    ///
+    /// # Errors
+    /// `Misuse` if the form has no place for an absent value.
+    fn from_sealed(sealed: Option<SealedField>) -> Result<Self>;
+
+    /// What is held.
+    fn stored(&self) -> Stored<'_, T>;
+}
+
+/// What a sealed type holds of a field. Not `Debug`: a plain value would print itself.
+pub enum Stored<'a, T> {
+    /// Nothing, visibly.
+    Absent,
+    /// A plain value.
+    Plain(&'a T),
+    /// An envelope.
+    Sealed(&'a SealedField),
+    /// Neither.
+    Unknown,
+}
+
+impl<T: FieldValue> SealedForm<T> for SealedField {
+    fn from_sealed(sealed: Option<SealedField>) -> Result<Self> {
+        sealed.ok_or_else(|| Error::misuse("the sealed type has no place for an absent value"))
+    }
+
+    fn stored(&self) -> Stored<'_, T> {
+        Stored::Sealed(self)
+    }
+}
+
+impl<T: FieldValue> SealedForm<T> for Mixed<T> {
+    fn from_sealed(sealed: Option<SealedField>) -> Result<Self> {
+        <SealedField as SealedForm<T>>::from_sealed(sealed).map(Self::Sealed)
+    }
+
+    fn stored(&self) -> Stored<'_, T> {
+        match self {
+            Self::Plain(value) => Stored::Plain(value.expose()),
+            Self::Sealed(sealed) => Stored::Sealed(sealed),
+            Self::Unknown(_) => Stored::Unknown,
+        }
+    }
+}
+
+impl<T: FieldValue, S: SealedForm<T>> SealedForm<T> for Option<S> {
+    fn from_sealed(sealed: Option<SealedField>) -> Result<Self> {
+        sealed.map(|sealed| S::from_sealed(Some(sealed))).transpose()
+    }
+
+    fn stored(&self) -> Stored<'_, T> {
+        self.as_ref().map_or(Stored::Absent, S::stored)
+    }
+}
+
+/// Keeps plain records out of serde: the derive macro implements it, and a type that is `Serialize` has it already.
+pub trait PlainRecordIsNotSerialize {}
+
+impl<T: serde::Serialize + ?Sized> PlainRecordIsNotSerialize for T {}
