@@ -4,15 +4,21 @@
 //! Owns the list of verbs. Never prints what a panic carries: it may be personal data.
 
 mod completions;
+mod exceptions;
 mod fault;
 mod init;
 mod inspect;
 mod keys;
 mod man;
+mod progress;
+mod protect;
+mod report;
+mod reveal;
 mod schema;
 mod text;
 mod ui;
 mod unlock;
+mod work;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -39,6 +45,8 @@ enum Verb {
     Init(init::Args),
     Keys(keys::Args),
     Schema(schema::Args),
+    Protect(protect::Args),
+    Reveal(reveal::Args),
     Inspect(inspect::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -70,6 +78,8 @@ impl Verb {
             Self::Init(args) => init::run(args, ui),
             Self::Keys(args) => keys::run(args, ui),
             Self::Schema(args) => schema::run(args, ui),
+            Self::Protect(args) => protect::run(args, ui),
+            Self::Reveal(args) => reveal::run(args, ui),
             Self::Inspect(args) => inspect::run(args, ui),
             Self::Completions(args) => completions::run(args, ui),
             Self::Man(args) => man::run(args, ui),

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `amanat protect`: seals what a schema wants sealed.
+
+use amanat_stores::sqlite::Cleaning;
+use amanat_stores::{Effort, Task};
+
+use crate::fault::{Outcome, Result};
+use crate::ui::Ui;
+use crate::work::{Wish, WorkArgs};
+
+/// Seal the fields of a CSV, JSON Lines or SQLite table.
+///
+/// What is sealed under the primary key stays as it is; what an older key sealed is sealed anew; a second run changes nothing. CSV and
+/// JSON Lines are written to another file, SQLite is protected in place. Rows that cannot be protected are refused whole and listed
+/// in the exceptions file.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    work: WorkArgs,
+    /// Count what would be done and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not rebuild a SQLite file afterwards; parts of old plaintext may then remain in its write-ahead log.
+    #[arg(long)]
+    no_vacuum: bool,
+}
+
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
+    let effort = if args.dry_run { Effort::DryRun } else { Effort::Seal };
+    let cleaning = if args.no_vacuum { Cleaning::Keep } else { Cleaning::Vacuum };
+    args.work.run(ui, Wish { verb: "protect", task: Task::Protect(effort), cleaning })
+}

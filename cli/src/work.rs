@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What `protect` and `reveal` have in common: their arguments, the files they work on, and the run itself.
+//!
+//! Owns the rules for outputs: whole or not at all, never over the input, never over another file unless told to.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use amanat::error::{Error, Kind};
+use amanat::{Schema, TableSchema};
+use amanat_stores::sqlite::{self, Cleaning};
+use amanat_stores::{
+    Access, Effort, KeyringSession, Observer, PartFile, Plan, Tally, Task, csv_file, json_lines,
+};
+use clap::ValueEnum;
+
+use crate::exceptions::{self, Exceptions};
+use crate::fault::{Fault, Outcome, Result};
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::schema;
+use crate::ui::Ui;
+use crate::unlock::{self, UnlockArgs, keyring_fault};
+
+/// Refused rows that are told on standard error; the exceptions file has all of them.
+const TOLD: u64 = 5;
+
+/// Arguments of both verbs.
+#[derive(clap::Args)]
+pub(crate) struct WorkArgs {
+    /// CSV, JSON Lines or SQLite file; `-` is standard input.
+    #[arg(value_name = "INPUT")]
+    input: PathBuf,
+    /// File to write, which appears whole or not at all; `-`, or nothing, is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockArgs,
+    /// The schema file.
+    #[arg(long, value_name = "FILE")]
+    schema: PathBuf,
+    /// Table of the schema; may be left out if it has only one.
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// Format of input and output, if the ending of the file's name does not say it.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Table of the SQLite file, if it has another name than that of the schema.
+    #[arg(long, value_name = "NAME")]
+    sql_table: Option<String>,
+    /// Threads that seal or open; as many as there are processors if not given.
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// File for rows that are refused: row number, field and reason, never a value. Made only if there are some.
+    #[arg(long, value_name = "FILE")]
+    exceptions: Option<PathBuf>,
+    /// Overwrite an output that exists.
+    #[arg(long)]
+    force: bool,
+    /// Report as JSON: on standard output, or on standard error if the rows go to standard output.
+    #[arg(long)]
+    json: bool,
+    /// No progress and no summary; errors only.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// A format of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Comma-separated values (RFC 4180) with a header.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+    /// A SQLite file: protected in place, revealed into a copy.
+    Sqlite,
+}
+
+/// What a verb asks for beyond [`WorkArgs`].
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) verb: &'static str,
+    pub(crate) task: Task<'a>,
+    pub(crate) cleaning: Cleaning,
+}
+
+/// Where rows go.
+enum Target {
+    /// Nowhere, or into the input itself.
+    None,
+    Stdout,
+    File(PathBuf),
+}
+
+impl WorkArgs {
+    /// Turns the arguments into a plan, runs it, and tells what was done.
+    pub(crate) fn run(&self, ui: &Ui, wish: Wish<'_>) -> Result<Outcome> {
+        let format = self.format()?;
+        let target = self.target(format, wish)?;
+        let exceptions_path = self.exceptions_path(&target, wish);
+        let schema = schema::read(&self.schema)?;
+        let table = self.table(&schema)?;
+        let (keyring, kek) = (self.unlock.path(), self.unlock.kek()?);
+        let session = KeyringSession::unlock(&keyring, &*kek, &unlock::now);
+        let session = session.map_err(|error| keyring_fault(error, &keyring))?;
+        let jobs = self.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+        let plan = Plan { session: &session, table, task: wish.task, jobs };
+        let sql_table = self.sql_table.as_deref().unwrap_or(table.name().as_str());
+        let total = if self.quiet { None } else { self.total(format, plan, sql_table)? };
+        let mut watcher = Watcher {
+            ui,
+            progress: Progress::new(ui, wish.verb, self.quiet, total),
+            exceptions: Exceptions::new(exceptions_path),
+            by_rows: format == Format::Sqlite,
+            quiet: self.quiet,
+            told: 0,
+        };
+        let ran = self.execute(format, plan, wish, sql_table, &target, &mut watcher);
+        let elapsed = watcher.progress.finish();
+        // Whatever came of the run, nothing seals any more, and what was refused is worth knowing.
+        let given_back = session.give_back().map_err(|error| keyring_fault(error, &keyring));
+        let exceptions = watcher.exceptions.finish()?;
+        let (tally, warnings) = ran?;
+        given_back?;
+        let report = Report {
+            verb: wish.verb,
+            table: table.name().as_str(),
+            dry_run: is_dry(wish),
+            primary: session.primary(),
+            tally: &tally,
+            elapsed,
+            output: if let Target::File(path) = &target { Some(path) } else { None },
+            in_place: format == Format::Sqlite,
+            exceptions: exceptions.as_deref(),
+            warnings: &warnings,
+        };
+        self.tell(ui, &report, &target)?;
+        Ok(report.outcome())
+    }
+
+    fn execute(
+        &self,
+        format: Format,
+        plan: Plan<'_>,
+        wish: Wish<'_>,
+        sql_table: &str,
+        target: &Target,
+        watcher: &mut Watcher<'_>,
+    ) -> Result<(Tally, Vec<String>)> {
+        if format == Format::Sqlite {
+            let report = match target {
+                Target::File(copy) => sqlite::reveal(plan, &self.input, sql_table, copy, watcher),
+                _ => sqlite::protect(plan, &self.input, sql_table, wish.cleaning, watcher),
+            };
+            let report = report.map_err(|error| self.fault(error))?;
+            return Ok((report.tally, report.warnings));
+        }
+        let access = if wish.verb == "reveal" { Access::Owner } else { Access::Default };
+        let mut part = match target {
+            Target::File(path) => Some(PartFile::create(path, access)?),
+            _ => None,
+        };
+        let mut stdout = io::stdout();
+        let output: Option<&mut dyn Write> = match target {
+            Target::None => None,
+            Target::Stdout => Some(&mut stdout),
+            Target::File(_) => part.as_mut().map(|part| part as &mut dyn Write),
+        };
+        let input = self.open_input()?;
+        let tally = match format {
+            Format::Jsonl => json_lines::run(plan, input, output, watcher),
+            _ => csv_file::run(plan, input, output, watcher),
+        };
+        let tally = tally.map_err(|error| self.fault(error))?;
+        if let Some(part) = part {
+            part.commit()?;
+        }
+        Ok((tally, Vec::new()))
+    }
+
+    fn open_input(&self) -> Result<Box<dyn Read + Send>> {
+        if is_dash(&self.input) {
+            return Ok(Box::new(io::stdin()));
+        }
+        let file = File::open(&self.input).map_err(|error| Fault::file("read", &self.input, &error))?;
+        Ok(Box::new(file))
+    }
+
+    /// An error of a run: one of the data names the input, a closed pipe is told from a full disk.
+    fn fault(&self, error: Error) -> Fault {
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+        if let Some(source) = source.filter(|source| source.kind() == io::ErrorKind::BrokenPipe) {
+            return Fault::stdout(source);
+        }
+        let of_data =
+            matches!(error.kind(), Kind::Schema | Kind::Malformed | Kind::Store) && !is_dash(&self.input);
+        let fault = Fault::from(error);
+        if of_data { fault.about(self.input.display()) } else { fault }
+    }
+
+    fn format(&self) -> Result<Format> {
+        let by_ending = |path: &Path| {
+            let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+            match ending.as_str() {
+                "csv" => Some(Format::Csv),
+                "jsonl" | "ndjson" => Some(Format::Jsonl),
+                "db" | "sqlite" | "sqlite3" => Some(Format::Sqlite),
+                _ => None,
+            }
+        };
+        let format = self.format.or_else(|| by_ending(&self.input));
+        let format = format.or_else(|| self.output.as_deref().and_then(by_ending));
+        let format = format.ok_or_else(|| {
+            Fault::new("the names of the files do not say their format")
+                .help("name it: --format csv, jsonl or sqlite")
+        })?;
+        if format == Format::Sqlite && is_dash(&self.input) {
+            return Err(Fault::new("a SQLite file is not a stream; name the file"));
+        }
+        Ok(format)
+    }
+
+    fn target(&self, format: Format, wish: Wish<'_>) -> Result<Target> {
+        let output = self.output.as_deref().filter(|path| !is_dash(path));
+        if is_dry(wish) {
+            return Ok(Target::None);
+        }
+        match (format, wish.verb, output) {
+            (Format::Sqlite, "protect", None) if self.output.is_none() => Ok(Target::None),
+            (Format::Sqlite, "protect", _) => Err(Fault::new("a SQLite file is protected in place")
+                .help("leave out --output; to keep the plain file, copy it first")),
+            (Format::Sqlite, _, None) => {
+                Err(Fault::new("a SQLite file is revealed into a copy, never in place")
+                    .help("name the copy: --output FILE"))
+            }
+            (_, _, Some(path)) => self.output_file(path),
+            (_, _, None) if io::stdout().is_terminal() => {
+                Err(Fault::new("the rows would go to the terminal")
+                    .help("name a file: --output FILE; or pipe them on"))
+            }
+            _ => Ok(Target::Stdout),
+        }
+    }
+
+    fn output_file(&self, path: &Path) -> Result<Target> {
+        let same = std::fs::canonicalize(path).ok().zip(std::fs::canonicalize(&self.input).ok());
+        if same.is_some_and(|(output, input)| output == input) {
+            return Err(Fault::new(format!("{} is input and output at once", path.display()))
+                .help("write to another file, look at it, then replace the first"));
+        }
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.is_file() => {
+                Err(Fault::new(format!("{} is there already and is no ordinary file", path.display())))
+            }
+            Ok(_) if !self.force => Err(Fault::new(format!("{} is there already", path.display()))
+                .help("name another output, or overwrite it with --force")),
+            _ => Ok(Target::File(path.to_path_buf())),
+        }
+    }
+
+    fn exceptions_path(&self, target: &Target, wish: Wish<'_>) -> Option<PathBuf> {
+        if is_dry(wish) || self.exceptions.is_some() {
+            return self.exceptions.clone();
+        }
+        let input = Some(self.input.as_path()).filter(|path| !is_dash(path));
+        Some(exceptions::default_path(match target {
+            Target::File(path) => Some(path),
+            _ => input,
+        }))
+    }
+
+    fn table<'s>(&self, schema: &'s Schema) -> Result<&'s TableSchema> {
+        let about = |fault: Fault| fault.about(self.schema.display());
+        match (&self.table, schema.tables()) {
+            (Some(name), _) => schema.table(name).map_err(|error| about(error.into())),
+            (None, [table]) => Ok(table),
+            (None, tables) => {
+                let names: Vec<&str> = tables.iter().map(|table| table.name().as_str()).collect();
+                let several = format!("the schema has {} tables: {}", names.len(), names.join(", "));
+                Err(about(Fault::new(several).help("name one: --table NAME")))
+            }
+        }
+    }
+
+    /// Steps of the run, for the time that is left: rows of a table, bytes of a file.
+    fn total(&self, format: Format, plan: Plan<'_>, sql_table: &str) -> Result<Option<u64>> {
+        if format == Format::Sqlite {
+            return sqlite::count(plan, &self.input, sql_table).map(Some).map_err(|error| self.fault(error));
+        }
+        let file = std::fs::metadata(&self.input).ok().filter(std::fs::Metadata::is_file);
+        Ok(file.filter(|_| !is_dash(&self.input)).map(|file| file.len()))
+    }
+
+    fn tell(&self, ui: &Ui, report: &Report<'_>, target: &Target) -> Result<()> {
+        for warning in report.warnings {
+            ui.warn(warning);
+        }
+        if self.json {
+            let json = report.json().map_err(|_| Fault::new("the report cannot be written as JSON"))?;
+            return if matches!(target, Target::Stdout) {
+                ui.note(json);
+                Ok(())
+            } else {
+                ui.line(json)
+            };
+        }
+        if !self.quiet {
+            report.lines().iter().for_each(|line| ui.note(line));
+        }
+        Ok(())
+    }
+}
+
+/// Passes on what happens during a run.
+struct Watcher<'a> {
+    ui: &'a Ui,
+    progress: Progress<'a>,
+    exceptions: Exceptions,
+    by_rows: bool,
+    quiet: bool,
+    told: u64,
+}
+
+impl Observer for Watcher<'_> {
+    fn refused(&mut self, fault: &Error) -> amanat::Result<()> {
+        self.told += 1;
+        if !self.quiet && self.told <= TOLD {
+            self.progress.finish();
+            self.ui.warn(fault.to_string());
+        }
+        self.exceptions.add(fault)
+    }
+
+    fn progress(&mut self, rows: u64, input_bytes: u64) {
+        self.progress.tell(rows, if self.by_rows { rows } else { input_bytes });
+    }
+}
+
+fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+const fn is_dry(wish: Wish<'_>) -> bool {
+    matches!(wish.task, Task::Protect(Effort::DryRun))
+}
