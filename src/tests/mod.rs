@@ -6,6 +6,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod flips;
+mod streams;
 mod vector;
 mod vectors;
 mod wycheproof;
