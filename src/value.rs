@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::suite::{BLOCK_BYTES, MAX_BUCKET_BYTES};
@@ -116,43 +116,31 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The type byte and the value's bytes, those of short types in `scratch`.
-    fn parts<'b>(self, scratch: &'b mut [u8; 8]) -> (u8, &'b [u8])
-    where
-        'a: 'b,
-    {
+    /// Gives the type byte and the value's bytes.
+    #[inline]
+    pub(crate) fn with_parts<T>(self, take: impl FnOnce(u8, &[u8]) -> T) -> T {
         match self {
-            Self::Null => (NULL, &[]),
-            Self::Text(text) => (TEXT, text.as_bytes()),
-            Self::Bytes(bytes) => (BYTES, bytes),
-            Self::Integer(number) => {
-                *scratch = number.to_be_bytes();
-                (INTEGER, &scratch[..])
-            }
-            Self::Date(date) => {
-                scratch.iter_mut().zip(date.to_bytes()).for_each(|(out, byte)| *out = byte);
-                (DATE, scratch.first_chunk::<4>().map_or(&[], |date| &date[..]))
-            }
-            Self::Boolean(truth) => {
-                scratch[0] = u8::from(truth);
-                (BOOLEAN, scratch.first_chunk::<1>().map_or(&[], |truth| &truth[..]))
-            }
-            Self::Cbor(item) => (CBOR, item),
+            Self::Null => take(NULL, &[]),
+            Self::Text(text) => take(TEXT, text.as_bytes()),
+            Self::Bytes(bytes) => take(BYTES, bytes),
+            Self::Integer(number) => take(INTEGER, &*Zeroizing::new(number.to_be_bytes())),
+            Self::Date(date) => take(DATE, &*Zeroizing::new(date.to_bytes())),
+            Self::Boolean(truth) => take(BOOLEAN, &[u8::from(truth)]),
+            Self::Cbor(item) => take(CBOR, item),
         }
     }
 
-    /// Gives the type byte and the value's bytes.
-    pub(crate) fn with_parts<T>(self, take: impl FnOnce(u8, &[u8]) -> T) -> T {
-        let mut scratch = [0; 8];
-        let (kind, content) = self.parts(&mut scratch);
-        let taken = take(kind, content);
-        scratch.zeroize();
-        taken
-    }
-
     /// Length of the value's bytes, without type and padding.
-    pub(crate) fn content_bytes(self) -> usize {
-        self.parts(&mut [0; 8]).1.len()
+    #[inline]
+    pub(crate) const fn content_bytes(self) -> usize {
+        match self {
+            Self::Null => 0,
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) | Self::Cbor(bytes) => bytes.len(),
+            Self::Integer(_) => 8,
+            Self::Date(_) => 4,
+            Self::Boolean(_) => 1,
+        }
     }
 
     /// Appends `type ‖ value ‖ 0x80 ‖ zeros` up to a multiple of the bucket.
