@@ -4,6 +4,7 @@
 //! Owns recognition. Never needs a key, never repeats a byte of the input, never says that something is authentic. SPEC 5.3, 5.8, 6.1.
 
 use core::fmt;
+use std::collections::BTreeMap;
 
 use crate::envelope::{self, Envelope, TEXT_PREFIX, parse_header};
 use crate::error::{Error, Result};
@@ -33,6 +34,8 @@ pub struct Report {
 pub enum What {
     /// A sealed value or a reversible token.
     Envelope(EnvelopeFacts),
+    /// Text with sealed values among other things: a CSV or JSON Lines file, a dump.
+    Envelopes(Census),
     /// A key file: a secret. Nothing of it is reported.
     KeyFile,
     /// A keyring, if it could be read.
@@ -105,6 +108,48 @@ pub struct EnvelopeFacts {
     pub padded_bytes: Option<usize>,
 }
 
+/// The sealed values of a text in numbers. Nothing of them is authentic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Census {
+    /// Envelopes that follow the grammar, by suite and key.
+    pub keys: BTreeMap<(Suite, KeyId), u64>,
+    /// What begins as an envelope and does not follow the grammar.
+    pub spoiled: u64,
+}
+
+impl Census {
+    /// Counts every text form in a text: what stands between `amn1.` and the next letter that is not base64url.
+    fn take(text: &str) -> (Self, Option<Error>) {
+        let (mut census, mut fault, mut bytes) = (Self::default(), None, Vec::new());
+        for (start, _) in text.match_indices(TEXT_PREFIX) {
+            let rest = text.get(start + TEXT_PREFIX.len()..).unwrap_or_default();
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));
+            let end = start + TEXT_PREFIX.len() + end.unwrap_or(rest.len());
+            bytes.clear();
+            let read = envelope::append_from_text(text.get(start..end).unwrap_or_default(), &mut bytes);
+            match read.and_then(|()| Envelope::parse(&bytes)) {
+                Ok(envelope) => *census.keys.entry((envelope.suite(), envelope.key())).or_default() += 1,
+                Err(error) => {
+                    census.spoiled += 1;
+                    fault.get_or_insert((start, error));
+                }
+            }
+        }
+        let line = |start| text.get(..start).unwrap_or_default().matches('\n').count() + 1;
+        let fault = fault.map(|(start, error): (usize, Error)| {
+            let others = census.spoiled - 1;
+            let more = if others == 0 { String::new() } else { format!(", and {others} more") };
+            Error::malformed(format!(
+                "line {}: an envelope is spoiled ({}){more}",
+                line(start),
+                error.message()
+            ))
+        });
+        (census, fault)
+    }
+}
+
 impl EnvelopeFacts {
     /// Whether it is a reversible token, which a sealed column refuses.
     #[must_use]
@@ -165,6 +210,10 @@ fn look_at_text(text: &str) -> Seen {
     }
     let (what, why) = match bare {
         "" => (What::Empty, "white space only"),
+        _ if bare.contains(TEXT_PREFIX) => {
+            let (census, fault) = Census::take(text);
+            return (Form::Text, What::Envelopes(census), fault);
+        }
         _ if bare.starts_with("-----BEGIN ") => (What::Other(Other::Pem), "PEM of another program"),
         _ if bare.starts_with("age-encryption.org/") => (What::Other(Other::Age), "a file of age"),
         _ if bare.starts_with("vault:v") => {
@@ -184,6 +233,9 @@ fn envelope_text(text: &str) -> Option<Seen> {
     let versioned = text.strip_prefix("amn").and_then(|rest| rest.split_once('.'));
     let versioned =
         versioned.filter(|(version, _)| !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()));
+    if text.split_whitespace().skip(1).any(|word| word.starts_with(TEXT_PREFIX)) {
+        return None;
+    }
     if versioned.is_some() {
         return Some(text_form(text));
     }
@@ -213,8 +265,6 @@ fn text_form(text: &str) -> Seen {
     let strict = envelope::append_from_text(text, &mut bytes).err();
     let fault = if strict.is_none() {
         EnvelopeFacts::of(&bytes).1
-    } else if text.split_whitespace().skip(1).any(|word| word.starts_with(TEXT_PREFIX)) {
-        Some(Error::malformed("several envelopes: look at them one by one"))
     } else {
         let lenient = text.strip_prefix(TEXT_PREFIX).and_then(decode_leniently);
         let (decoded, plain) = lenient.unwrap_or_default();
@@ -335,6 +385,7 @@ impl fmt::Display for What {
         f.write_str(match self {
             Self::Envelope(facts) if facts.is_token() => "reversible token",
             Self::Envelope(_) => "envelope",
+            Self::Envelopes(_) => "text with envelopes",
             Self::KeyFile => "key file",
             Self::Keyring(_) => "keyring",
             Self::Pin(_) => "keyring pin",

@@ -38,7 +38,6 @@ fn each_way_to_spoil_an_envelope_is_told_apart() {
     assert!(wrong(&text[TEXT_PREFIX.len()..]).contains("without `amn1.`"));
     assert!(wrong(format!("\"{text}\"")).contains("quotes"));
     assert!(wrong(text.to_uppercase()).contains("case"));
-    assert!(wrong(format!("{text}\n{text}")).contains("several"));
     assert!(wrong(text.replace("amn1.", "amn2.")).contains("version"));
     assert!(wrong(format!("{hex}0")).contains("odd"));
 }
@@ -64,6 +63,20 @@ fn what_amanat_did_not_make_is_named_and_never_whole() {
     }
     assert!(matches!(inspect(b"*****-****567-1").what, What::Mask));
     assert!(matches!(inspect(b"").what, What::Empty));
+}
+
+#[test]
+fn the_envelopes_of_a_table_are_counted_by_suite_and_key() {
+    let (text, cut) = (to_text(&envelope()), to_text(&envelope()[..40]));
+    let table = format!("id,name,city\n1,{text},x\n2,\"{text}\",y\n3,{cut},z\n4,{cut},z\n");
+    let report = inspect(table.as_bytes());
+    let What::Envelopes(census) = &report.what else { panic!("{report:?}") };
+    let counts: Vec<_> = census.keys.iter().map(|((suite, _), number)| (*suite, *number)).collect();
+    assert_eq!((counts, census.spoiled), (vec![(Suite::Xaes256Gcm, 2)], 2));
+    let fault = report.fault.unwrap().message().to_owned();
+    assert!(fault.starts_with("line 4: ") && fault.ends_with("and 1 more"), "{fault}");
+    assert!(matches!(inspect(format!("{text}\n{text}\n").as_bytes()).what, What::Envelopes(_)));
+    assert!(inspect(format!("[\"{text}\", \"{text}\"]").as_bytes()).fault.is_none());
 }
 
 #[test]

@@ -3,13 +3,15 @@
 //!
 //! Never prints what it looked at.
 
+mod json;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use amanat::inspect::{EnvelopeFacts, Report, What, inspect};
+use amanat::inspect::{Census, EnvelopeFacts, Report, What, inspect};
 use amanat::keys::{KeyInfo, Purpose};
-use amanat::{KeyringFile, SecretBytes, Timestamp};
+use amanat::{KeyId, KeyringFile, SecretBytes, Suite, Timestamp};
 use amanat_stores::KeyringPath;
 
 use crate::fault::{Fault, Outcome, Result};
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         found.push(look(what, position + 1, keyring.as_ref())?);
     }
     if args.json {
-        ui.json(&found.iter().map(Look::to_json).collect::<Vec<_>>())?;
+        ui.json(&found.iter().map(json::Json::new).collect::<Vec<_>>())?;
     } else {
         for (position, look) in found.iter().enumerate() {
             if position > 0 {
@@ -64,18 +66,17 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     Ok(if whole { Outcome::Done } else { Outcome::SomeRefused })
 }
 
-/// What was found, where, and the key that it names.
-struct Look {
+/// What was found, and where.
+struct Look<'a> {
     source: String,
     report: Report,
-    key: Option<KeyInfo>,
-    /// Whether a keyring was there to look in.
-    looked_up: bool,
+    /// A keyring to look in.
+    keyring: Option<&'a KeyringFile>,
     /// Whether it was the argument itself, not a file that it names.
     is_argument: bool,
 }
 
-fn look(what: &str, position: usize, keyring: Option<&KeyringFile>) -> Result<Look> {
+fn look<'a>(what: &str, position: usize, keyring: Option<&'a KeyringFile>) -> Result<Look<'a>> {
     let path = Path::new(what);
     let mut is_argument = false;
     let (source, report) = if what == "-" {
@@ -89,16 +90,12 @@ fn look(what: &str, position: usize, keyring: Option<&KeyringFile>) -> Result<Lo
         is_argument = true;
         (format!("argument {position}"), inspect(what.as_bytes()))
     };
-    let facts = match &report.what {
-        What::Envelope(facts) => facts.key,
-        _ => None,
-    };
-    let key = keyring.and_then(|file| file.keys().find(|key| Some(key.id) == facts)).cloned();
-    Ok(Look { source, report, key, looked_up: keyring.is_some(), is_argument })
+    Ok(Look { source, report, keyring, is_argument })
 }
 
 fn read(path: &Path, mut input: impl Read) -> Result<Report> {
-    let mut bytes = Vec::new();
+    // Room for every key file, so that no copy of one is left behind by growing.
+    let mut bytes = Vec::with_capacity(1 << 13);
     let read = input.by_ref().take(MAX_BYTES + 1).read_to_end(&mut bytes);
     // It may be a key file or plaintext: wiped after the look.
     let bytes = SecretBytes::new(bytes);
@@ -114,11 +111,12 @@ fn read(path: &Path, mut input: impl Read) -> Result<Report> {
     let report = inspect(head);
     match report.what {
         What::Text | What::Other(_) | What::Unknown => Ok(report),
-        _ => Err(Fault::new(format!("{}: longer than 64 MiB, more than this verb looks at", path.display()))),
+        _ => Err(Fault::new(format!("{}: longer than 64 MiB, more than this verb looks at", path.display()))
+            .help("give it a part: head -n 10000 FILE | amanat inspect -")),
     }
 }
 
-impl Look {
+impl Look<'_> {
     fn print(&self, ui: &Ui) -> Result<()> {
         let Report { what, form, bytes, fault, .. } = &self.report;
         let size = count(u64::try_from(*bytes).unwrap_or(u64::MAX), "byte");
@@ -127,6 +125,9 @@ impl Look {
         match what {
             What::Envelope(facts) => {
                 self.envelope_lines(facts).into_iter().try_for_each(|line| line.print(ui))?
+            }
+            What::Envelopes(census) => {
+                self.census_lines(census).into_iter().try_for_each(|line| line.print(ui))?;
             }
             What::Keyring(Some(file)) => {
                 keyring_lines(file).into_iter().try_for_each(|line| line.print(ui))?
@@ -169,8 +170,8 @@ impl Look {
             Line("suite", facts.suite.map_or_else(unknown, |suite| suite.to_string())),
             Line("key", facts.key.map_or_else(unknown, |key| key.to_string())),
         ];
-        if self.looked_up && facts.key.is_some() {
-            lines.push(Line("state", self.state(facts)));
+        if let Some(state) = facts.key.and_then(|key| self.state(key, facts.is_token())) {
+            lines.push(Line("state", state));
         }
         let size = count(u64::try_from(facts.bytes).unwrap_or(u64::MAX), "byte");
         lines.push(Line("size", size));
@@ -189,50 +190,40 @@ impl Look {
         lines
     }
 
-    /// What the keyring says of the envelope's key.
-    fn state(&self, facts: &EnvelopeFacts) -> String {
-        let Some(key) = &self.key else { return "the keyring has no such key".to_owned() };
+    fn census_lines(&self, census: &Census) -> Vec<Line> {
+        let line = |((suite, key), number): (&(Suite, KeyId), &u64)| {
+            let state = self.state(*key, *suite == Suite::Aes256Siv);
+            let state = state.map_or_else(String::new, |state| format!(": {state}"));
+            Line("sealed", format!("{} under key {key}, suite {suite}{state}", count(*number, "value")))
+        };
+        let mut lines: Vec<Line> = census.keys.iter().map(line).collect();
+        if census.spoiled > 0 {
+            lines.push(Line("spoiled", count(census.spoiled, "value")));
+        }
+        lines.push(Line(
+            "note",
+            "whether all that should be sealed is, tells: amanat protect --dry-run".to_owned(),
+        ));
+        lines
+    }
+
+    /// The key of that id in the keyring.
+    fn key(&self, id: KeyId) -> Option<&KeyInfo> {
+        self.keyring?.keys().find(|key| key.id == id)
+    }
+
+    /// What the keyring says of a key, if a keyring is there.
+    fn state(&self, id: KeyId, is_token: bool) -> Option<String> {
+        self.keyring?;
+        let Some(key) = self.key(id) else { return Some("the keyring has no such key".to_owned()) };
         let primary = if key.primary { ", primary" } else { "" };
-        let wanted = if facts.is_token() { Purpose::Token } else { Purpose::Field };
+        let wanted = if is_token { Purpose::Token } else { Purpose::Field };
         let other = if key.purpose == wanted {
             String::new()
         } else {
             format!("; such a key cannot have sealed it: its purpose is {}", key.purpose)
         };
-        format!("{}{primary} (the keyring is not authenticated){other}", key.state)
-    }
-
-    fn to_json(&self) -> Json<'_> {
-        let Report { what, form, bytes, fault, .. } = &self.report;
-        Json {
-            source: &self.source,
-            what: what.to_string(),
-            form: form.to_string(),
-            bytes: *bytes,
-            whole: fault.is_none(),
-            wrong: fault.as_ref().map(|fault| fault.message().to_owned()),
-            offset: fault.as_ref().and_then(amanat::Error::offset),
-            envelope: match what {
-                What::Envelope(facts) => Some(EnvelopeJson {
-                    version: facts.version,
-                    suite: facts.suite.map(amanat::Suite::byte),
-                    key: facts.key.map(|key| key.to_string()),
-                    state: self.key.as_ref().map(|key| key.state.as_str()),
-                    bytes: facts.bytes,
-                    padded_bytes: facts.padded_bytes,
-                }),
-                _ => None,
-            },
-            keyring: match what {
-                What::Keyring(Some(file)) => Some(KeyringJson {
-                    registry: file.registry().to_string(),
-                    generation: file.generation(),
-                    slots: file.slots().count(),
-                    keys: file.keys().count(),
-                }),
-                _ => None,
-            },
-        }
+        Some(format!("{}{primary} (the keyring is not authenticated){other}", key.state))
     }
 }
 
@@ -261,39 +252,4 @@ fn keyring_lines(file: &KeyringFile) -> Vec<Line> {
     }));
     lines.push(Line("note", "not authenticated: that needs what unlocks it".to_owned()));
     lines
-}
-
-#[derive(serde::Serialize)]
-struct Json<'a> {
-    source: &'a str,
-    what: String,
-    form: String,
-    bytes: usize,
-    whole: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    wrong: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    envelope: Option<EnvelopeJson>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keyring: Option<KeyringJson>,
-}
-
-#[derive(serde::Serialize)]
-struct EnvelopeJson {
-    version: Option<u8>,
-    suite: Option<u8>,
-    key: Option<String>,
-    state: Option<&'static str>,
-    bytes: usize,
-    padded_bytes: Option<usize>,
-}
-
-#[derive(serde::Serialize)]
-struct KeyringJson {
-    registry: String,
-    generation: u64,
-    slots: usize,
-    keys: usize,
 }
