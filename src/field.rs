@@ -416,7 +416,7 @@ impl FieldOpener {
         })
     }
 
-    /// Opens the envelope of a record. The value is lent until the next call and wiped then.
+    /// Opens the envelope of a record. The value is lent until the next call, overwritten then, and wiped with the opener.
     ///
     /// # Errors
     /// `Malformed`, `Unsupported` and `Limit` of the grammar; `UnknownKey` and `KeyUnusable` of the header's key; `Unauthentic` for
