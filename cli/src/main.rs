@@ -4,6 +4,7 @@
 //! Owns the list of verbs. Never prints what a panic carries: it may be personal data.
 
 mod completions;
+mod demo;
 mod exceptions;
 mod fault;
 mod init;
@@ -48,6 +49,7 @@ enum Verb {
     Protect(protect::Args),
     Reveal(reveal::Args),
     Inspect(inspect::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -81,6 +83,7 @@ impl Verb {
             Self::Protect(args) => protect::run(args, ui),
             Self::Reveal(args) => reveal::run(args, ui),
             Self::Inspect(args) => inspect::run(args, ui),
+            Self::Demo(args) => demo::run(args, ui),
             Self::Completions(args) => completions::run(args, ui),
             Self::Man(args) => man::run(args, ui),
         }
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_without_what_it_carries_and_ends_with_2() {
-        let panicked = panic::catch_unwind(|| -> Result<Outcome> { panic::panic_any("an invented name") });
+        let panicked: thread::Result<Result<Outcome>> = Err(Box::new("an invented name"));
         assert_eq!(exit_code(panicked, &Ui::detect()), 2);
         let note = panic_note(Some(panic::Location::caller()));
         assert!(
