@@ -143,7 +143,9 @@ impl Look<'_> {
         }
         match fault {
             Some(fault) => {
-                ui.line(format!("  {:<11} {}", ui.paint(Style::Red, "wrong"), ui.foreign(&fault.to_string())))
+                let label = format!("{:<11}", "wrong");
+                let fault = fault.to_string();
+                ui.line(format!("  {} {}", ui.paint(Style::Red, &label), ui.foreign(&fault)))
             }
             None => ui.line(format!("  {:<11} nothing that can be seen without a key", "wrong")),
         }
