@@ -32,8 +32,8 @@ pub enum Stored<'a> {
 pub(crate) enum Decision<'a> {
     /// It is absent and may show it.
     Absent,
-    /// It is sealed as the policy says, under this key.
-    Keep(KeyId),
+    /// It is sealed as the policy says, under the primary.
+    Keep,
     /// It is plain and gets sealed.
     Seal(Plain<'a>),
     /// It is sealed otherwise, under this key, and gets sealed anew.
@@ -148,7 +148,7 @@ fn sealed(
 ) -> Result<Decision<'static>> {
     let as_policy = envelope.suite() == policy.family().suite() || envelope.suite() == Suite::Cobblestone256;
     if envelope.key() == primary && as_policy {
-        return Ok(Decision::Keep(primary));
+        return Ok(Decision::Keep);
     }
     let value = opener.open_parsed(record, envelope)?;
     check_type(value, policy.value_type())?;

@@ -119,47 +119,57 @@ impl<'s> Protector<'s> {
         out.reset(rows.count(), fields);
         let mut columns: Vec<Vec<ToSeal<'_>>> =
             (0..fields).map(|_| Vec::with_capacity(rows.count())).collect();
-        let mut decisions = Vec::with_capacity(fields);
         for row in 0..rows.count() {
-            decisions.clear();
             match rows.record(row) {
-                Ok(record) if self.decide(rows, row, &record, &mut decisions, out) => {
-                    out.accept(row, &record, decisions.drain(..), &mut columns);
-                }
-                Ok(_) => out.refuse(row),
+                Ok(record) if self.decide(rows, row, &record, &mut columns, out) => {}
+                Ok(_) => out.refuse(row, &mut columns),
                 Err(error) => {
                     out.fault(error.at_row(rows.number(row)));
-                    out.refuse(row);
+                    out.refuse(row, &mut columns);
                 }
             }
         }
-        let key = self.session.primary();
-        let new = u64::try_from(columns.iter().map(Vec::len).sum::<usize>()).unwrap_or(u64::MAX);
+        out.count(self.session.primary());
+        let new = out.tally.sealed + out.tally.resealed;
         if self.effort == Effort::DryRun || new == 0 {
             return Ok(());
         }
-        out.tally.key(key).sealed += new;
+        out.tally.key(self.session.primary()).sealed += new;
         self.prepare(new)?;
         columns.iter().enumerate().try_for_each(|(position, column)| self.seal(position, column, out))
     }
 
-    /// Decides every sealed cell of a row; false if one was refused.
+    /// Decides every sealed cell of a row, and puts what is to be sealed into its column; false if a cell was refused.
     fn decide<'a>(
         &mut self,
         rows: &'a impl Rows,
         row: usize,
-        record: &RecordId<'_>,
-        decisions: &mut Vec<Decision<'a>>,
+        record: &RecordId<'a>,
+        columns: &mut [Vec<ToSeal<'a>>],
         out: &mut SealedRows,
     ) -> bool {
         let mut fits = true;
-        for (position, reader) in self.readers.iter_mut().enumerate() {
-            match rows.cell(row, position).and_then(|stored| reader.decide(record, stored)) {
-                Ok(decision) => decisions.push(decision),
+        let start = row * self.readers.len();
+        for ((position, reader), column) in self.readers.iter_mut().enumerate().zip(columns) {
+            let slot = match rows.cell(row, position).and_then(|stored| reader.decide(record, stored)) {
+                Ok(Decision::Absent) => Slot::Absent,
+                Ok(Decision::Keep) => Slot::Unchanged,
+                Ok(Decision::Seal(value)) => {
+                    column.push(ToSeal { record: record.clone(), value });
+                    Slot::New(column.len() - 1, None)
+                }
+                Ok(Decision::Reseal(key, value)) => {
+                    column.push(ToSeal { record: record.clone(), value: Plain::Owned(value) });
+                    Slot::New(column.len() - 1, Some(key))
+                }
                 Err(error) => {
                     fits = false;
                     out.fault(error.at_field(reader.policy.name()).at_row(rows.number(row)));
+                    Slot::Unchanged
                 }
+            };
+            if let Some(place) = out.slots.get_mut(start + position) {
+                *place = slot;
             }
         }
         fits
@@ -291,46 +301,37 @@ impl SealedRows {
         self.faults.push(error);
     }
 
-    fn refuse(&mut self, row: usize) {
+    /// Refuses a row, and takes back what of it was to be sealed.
+    fn refuse(&mut self, row: usize, columns: &mut [Vec<ToSeal<'_>>]) {
         self.tally.refused_rows += 1;
         if let Some(refused) = self.refused.get_mut(row) {
             *refused = true;
         }
+        for (slot, column) in self.slots.iter().skip(row * columns.len()).zip(columns) {
+            if let Slot::New(place, _) = slot {
+                column.truncate(*place);
+            }
+        }
     }
 
-    /// Puts the decisions of a row where they belong.
-    fn accept<'a>(
-        &mut self,
-        row: usize,
-        record: &RecordId<'a>,
-        decisions: impl Iterator<Item = Decision<'a>>,
-        columns: &mut [Vec<ToSeal<'a>>],
-    ) {
-        let slots = self.slots.iter_mut().skip(row * columns.len());
-        for ((decision, column), slot) in decisions.zip(columns.iter_mut()).zip(slots) {
-            let (value, from) = match decision {
-                Decision::Absent => {
-                    self.tally.absent += 1;
-                    *slot = Slot::Absent;
-                    continue;
+    /// Counts the cells of the rows that were not refused.
+    fn count(&mut self, primary: KeyId) {
+        let fields = self.batches.len().max(1);
+        for (slots, _) in self.slots.chunks(fields).zip(&self.refused).filter(|(_, refused)| !**refused) {
+            for slot in slots {
+                match slot {
+                    Slot::Absent => self.tally.absent += 1,
+                    Slot::New(_, None) => self.tally.sealed += 1,
+                    Slot::New(_, Some(key)) => {
+                        self.tally.resealed += 1;
+                        self.tally.key(*key).resealed += 1;
+                    }
+                    Slot::Unchanged => self.tally.kept += 1,
                 }
-                Decision::Keep(key) => {
-                    self.tally.kept += 1;
-                    self.tally.key(key).kept += 1;
-                    continue;
-                }
-                Decision::Seal(plain) => {
-                    self.tally.sealed += 1;
-                    (plain, None)
-                }
-                Decision::Reseal(key, value) => {
-                    self.tally.resealed += 1;
-                    self.tally.key(key).resealed += 1;
-                    (Plain::Owned(value), Some(key))
-                }
-            };
-            *slot = Slot::New(column.len(), from);
-            column.push(ToSeal { record: record.clone(), value });
+            }
+        }
+        if self.tally.kept > 0 {
+            self.tally.key(primary).kept = self.tally.kept;
         }
     }
 }
