@@ -52,7 +52,7 @@ pub use amanat_derive::Record;
 /// What `#[derive(Record)]` writes into other crates. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::record::form::{MaskedForm, deserialize, mask_all, mask_last_four, present, serialize};
+    pub use crate::record::form::{MaskedForm, deserialize, mask_all, mask_last_four, sealed, serialize};
     pub use crate::record::typed::{Opened, PlainRecordIsNotSerialize, SealedForm, Stored};
     pub use serde;
 }

@@ -79,7 +79,9 @@ fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
                 let value = masked_value(field, *mask);
                 quote! { #ident: #value }
             }
-            Mode::Sealed { position, .. } => quote! { #ident: call.seal(#position, &record, &self.#ident)? },
+            Mode::Sealed { position, .. } => {
+                quote_spanned! { field.ty.span() => #ident: call.seal(#position, &record, &self.#ident)? }
+            }
         }
     });
     let masks = model.fields.iter().filter_map(|field| {
@@ -140,7 +142,7 @@ fn sealed_record_trait(model: &Model, sealed: &Ident) -> TokenStream {
                 )?
             },
             Mode::Sealed { position, .. } => {
-                quote! { call.open::<#ty>(#position, &record, &self.#ident)? }
+                quote_spanned! { ty.span() => call.open::<#ty>(#position, &record, &self.#ident)? }
             }
         };
         Some(quote! { let #guard = #opened; })

@@ -22,10 +22,7 @@ pub(crate) fn sealed_type(model: &Model, sealed: &Ident) -> TokenStream {
                 quote! { , deserialize_with = "::amanat::__private::mask_last_four" }
             }
             Mode::Masked { .. } => quote! { , deserialize_with = "::amanat::__private::mask_all" },
-            Mode::Sealed { settings, .. } if settings.visible() => {
-                quote! { , deserialize_with = "::amanat::__private::present" }
-            }
-            Mode::Sealed { .. } => quote! {},
+            Mode::Sealed { .. } => quote! { , deserialize_with = "::amanat::__private::sealed" },
         };
         let doc = format!("Column `{column}`: {}.", describe(&field.mode));
         quote! {

@@ -6,7 +6,7 @@
 use core::fmt;
 
 use serde::de::{Error as _, Visitor};
-use serde::{Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::FieldValue;
@@ -224,12 +224,10 @@ pub fn mask_last_four<'de, M: MaskedForm, D: Deserializer<'de>>(deserializer: D)
     M::read(Mask::LastFour, deserializer)
 }
 
-/// Reads an optional sealed field that must be named even if it is absent.
+/// Reads a sealed field. A function of its own because serde takes a missing column for an absent value where it reads the type itself.
 ///
 /// # Errors
-/// Those of the format.
-pub fn present<'de, T: serde::Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    <Option<T> as serde::Deserialize>::deserialize(deserializer)
+/// Those of the form.
+pub fn sealed<'de, F: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<F, D::Error> {
+    F::deserialize(deserializer)
 }
