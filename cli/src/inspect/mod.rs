@@ -80,10 +80,11 @@ fn look<'a>(what: &str, position: usize, keyring: Option<&'a KeyringFile>) -> Re
     let path = Path::new(what);
     let mut is_argument = false;
     let (source, report) = if what == "-" {
-        ("standard input".to_owned(), read(path, io::stdin().lock())?)
+        ("standard input".to_owned(), read(path, io::stdin().lock(), None)?)
     } else if path.is_file() {
         let file = File::open(path).map_err(|error| Fault::file("read", path, &error))?;
-        (what.to_owned(), read(path, file)?)
+        let length = file.metadata().ok().and_then(|data| usize::try_from(data.len()).ok());
+        (what.to_owned(), read(path, file, length)?)
     } else if path.is_dir() {
         return Err(Fault::new(format!("{what}: it is a folder")).help("name its files"));
     } else {
@@ -93,7 +94,8 @@ fn look<'a>(what: &str, position: usize, keyring: Option<&'a KeyringFile>) -> Re
     Ok(Look { source, report, keyring, is_argument })
 }
 
-fn read(path: &Path, mut input: impl Read) -> Result<Report> {
+/// Reads and looks. Of what is very long only the head is looked at, which says what it is.
+fn read(path: &Path, mut input: impl Read, size: Option<usize>) -> Result<Report> {
     // Room for every key file, so that no copy of one is left behind by growing.
     let mut bytes = Vec::with_capacity(1 << 13);
     let read = input.by_ref().take(MAX_BYTES + 1).read_to_end(&mut bytes);
@@ -108,7 +110,8 @@ fn read(path: &Path, mut input: impl Read) -> Result<Report> {
         Err(error) if error.error_len().is_none() => head.get(..error.valid_up_to()).unwrap_or_default(),
         _ => head,
     };
-    let report = inspect(head);
+    let mut report = inspect(head);
+    report.bytes = size.unwrap_or(length);
     match report.what {
         What::Text | What::Other(_) | What::Unknown => Ok(report),
         _ => Err(Fault::new(format!("{}: longer than 64 MiB, more than this verb looks at", path.display()))
