@@ -6,6 +6,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use amanat::error::{Error, Kind, Result};
 use amanat::ident::Timestamp;
@@ -15,11 +17,16 @@ use crate::durable::{Access, PartFile, failed, refused};
 
 /// Largest pin in bytes.
 const MAX_PIN_BYTES: usize = 4_096;
+/// How long a change waits for the lock: longer than a write takes, Argon2id included, and shorter than a person waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the lock is tried meanwhile.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Where a keyring lies, with its lock (`<keyring>.lock`) and its pin (`<keyring>.pin`) beside it.
 #[derive(Clone, Debug)]
 pub struct KeyringPath {
     path: PathBuf,
+    patience: Duration,
 }
 
 /// The exclusive lock of the one writer; freed when dropped, and by the system when its process dies.
@@ -32,7 +39,14 @@ impl KeyringPath {
     /// Names a keyring; nothing is read yet.
     #[must_use]
     pub fn open(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), patience: PATIENCE }
+    }
+
+    /// Sets how long a change waits for another process that is changing the keyring; five seconds by default.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// The keyring file.
@@ -170,7 +184,7 @@ impl KeyringPath {
 
     /// Moves the pin on after reading. A writer at work does it itself; a read-only folder keeps the pin it has.
     fn remember_as_reader(&self, keyring: &Keyring) -> Result<()> {
-        let lock = match self.lock() {
+        let lock = match self.lock_within(Duration::ZERO) {
             Ok(lock) => lock,
             Err(error) if is_busy_or_read_only(&error) => return Ok(()),
             Err(error) => return Err(error),
@@ -186,17 +200,27 @@ impl KeyringPath {
     }
 
     fn lock(&self) -> Result<Lock> {
+        self.lock_within(self.patience)
+    }
+
+    fn lock_within(&self, patience: Duration) -> Result<Lock> {
         let path = self.beside(".lock");
         let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = opened.map_err(|error| failed(&path, "cannot be opened for locking", error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(refused(
-                &self.path,
-                "another process is changing the keyring; run again when it has ended",
-                io::ErrorKind::WouldBlock,
-            )),
-            Err(TryLockError::Error(error)) => Err(failed(&path, "cannot be locked", error)),
+        let started = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock { _file: file }),
+                Err(TryLockError::WouldBlock) if started.elapsed() < patience => thread::sleep(RETRY),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(refused(
+                        &self.path,
+                        "another process is changing the keyring; run again when it has ended",
+                        io::ErrorKind::WouldBlock,
+                    ));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(&path, "cannot be locked", error)),
+            }
         }
     }
 

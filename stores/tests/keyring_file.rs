@@ -93,11 +93,22 @@ fn a_change_that_fails_writes_nothing() {
 fn a_second_writer_is_told_to_wait() {
     let folder = tempfile::tempdir().unwrap();
     let (path, kek) = make(folder.path());
+    let path = path.with_patience(std::time::Duration::from_millis(50));
     let inner = path.update(&kek, now(1), |_| Ok(reserve(&path, &kek, 1).unwrap_err()));
     let error = inner.unwrap();
     assert_eq!(error.kind(), Kind::Store);
     assert!(error.to_string().contains("another process is changing the keyring"), "{error}");
     reserve(&path, &kek, 1).unwrap();
+}
+
+#[test]
+fn a_writer_waits_for_one_that_ends_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, kek) = make(folder.path());
+    std::thread::scope(|scope| {
+        (0..8).for_each(|_| drop(scope.spawn(|| reserve(&path, &kek, 1).unwrap())));
+    });
+    assert_eq!(path.unlock(&kek).unwrap().generation(), 9, "no change was lost");
 }
 
 #[test]
