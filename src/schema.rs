@@ -612,11 +612,23 @@ fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     sorted.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first().copied())
 }
 
-/// Says in which line TOML breaks.
+/// Says in which line TOML breaks and what was expected there; never what stands there.
 fn toml_fault(text: &str, error: &toml::de::Error) -> Error {
     let line = error
         .span()
         .and_then(|span| text.get(..span.start))
         .map_or(1, |before| before.matches('\n').count() + 1);
-    Error::schema(format!("line {line}: {}", error.message()))
+    let message = error.message();
+    let what = match message.rsplit_once(", expected ") {
+        Some((found, expected)) if found.starts_with("unknown field ") => {
+            format!("unknown word, expected {expected}")
+        }
+        Some((found, expected))
+            if found.starts_with("invalid type: ") || found.starts_with("invalid value: ") =>
+        {
+            format!("expected {expected}")
+        }
+        _ => message.to_owned(),
+    };
+    Error::schema(format!("line {line}: {what}"))
 }
