@@ -61,7 +61,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<(), Failure> {
             .args([target])
             .args([found, place.root.join("fuzz/corpus").join(target)])
             .args(["--".to_owned(), format!("-max_total_time={}", options.seconds)])
-            .args(["-timeout=10", "-max_len=4096", "-verbosity=1"])
+            .args(["-timeout=10", "-max_len=4096", "-verbosity=0", "-print_final_stats=1"])
             // Threads that are about to end look like leaks.
             .args(["-detect_leaks=0"])
             .run()?;

@@ -68,7 +68,10 @@ const STEPS: &[Step] = &[
         about: "licences, sources and duplicates of every dependency",
         run: |place| {
             let deny = tools::cargo_deny(place)?;
-            place.program(deny).args(["--workspace", "--locked", "check", "bans", "licenses", "sources"]).run()
+            place
+                .program(deny)
+                .args(["--workspace", "--locked", "check", "bans", "licenses", "sources"])
+                .run()
         },
     },
     Step { name: "python", about: "the reference program and the vectors", run: python::test },
