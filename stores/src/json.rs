@@ -12,6 +12,7 @@ use amanat::value::MAX_CBOR_DEPTH;
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 /// A string that borrows from the JSON it was read from, unless it has escapes.
@@ -36,6 +37,31 @@ impl<'de> Deserialize<'de> for JsonStr<'de> {
             }
         }
         deserializer.deserialize_str(Read)
+    }
+}
+
+/// The members of an object in order, each with its text.
+pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((JsonStr(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Read)
     }
 }
 

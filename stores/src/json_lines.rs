@@ -12,13 +12,12 @@ use amanat::error::{Error, Result};
 use amanat::schema::{Mode, TableSchema, ValueType};
 use amanat::value::{Value, ValueRef};
 use base64_turbo::URL_SAFE_NO_PAD;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::cell::{Stored, looks_like_envelope};
 use crate::columns::{self, Role};
 use crate::engine::Rows;
-use crate::json::{self, JsonStr, append_json};
+use crate::json::{self, JsonStr, Members, append_json};
 use crate::stream::{
     self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, Observer, Plan,
 };
@@ -138,31 +137,6 @@ pub(crate) struct JsonBatch {
     ends: Vec<usize>,
     first_row: u64,
     input_bytes: u64,
-}
-
-/// The members of an object in order, each with its text.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((JsonStr(name), value)) = map.next_entry()? {
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Read)
-    }
 }
 
 /// A line that fits the schema.

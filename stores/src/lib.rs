@@ -12,6 +12,7 @@ mod json;
 pub mod json_lines;
 pub mod keyring_file;
 mod pipeline;
+pub mod reveal;
 pub mod secret_file;
 pub mod session;
 #[cfg(feature = "sqlite")]
@@ -22,8 +23,9 @@ mod text_value;
 
 pub use cell::{Stored, looks_like_envelope};
 pub use durable::{Access, PartFile};
-pub use engine::{Effort, NewCell, Protector, RevealForm, Revealer, Rows, SealedRows, Shown};
+pub use engine::{Effort, NewCell, Protector, Rows, SealedRows};
 pub use keyring_file::KeyringPath;
+pub use reveal::{RevealForm, Revealer, Shown};
 pub use session::KeyringSession;
 pub use stream::{Observer, Plan, Task};
 pub use tally::{KeyTally, Tally};

@@ -12,8 +12,9 @@ use amanat::mask::Masked;
 use amanat::schema::TableSchema;
 use amanat::value::ValueRef;
 
-use crate::engine::{Effort, NewCell, Protector, RevealForm, Revealer, Rows, SealedRows, Shown};
+use crate::engine::{Effort, NewCell, Protector, Rows, SealedRows};
 use crate::pipeline::{self, Output};
+use crate::reveal::{RevealForm, Revealer, Shown};
 use crate::session::KeyringSession;
 use crate::tally::Tally;
 

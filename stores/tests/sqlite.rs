@@ -167,6 +167,8 @@ fn a_table_is_protected_in_place_and_revealed_into_a_copy() {
         assert!(seen.faults.is_empty(), "{seen:?}");
         assert!(dump(&copy) == masked(before));
         assert!(dump(&file) == sealed, "the source stays as it was");
+        let bytes = |file: &Path| std::fs::metadata(file).unwrap().len();
+        assert!(bytes(&copy) < bytes(&file) / 3, "the envelopes take no room in the copy");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
