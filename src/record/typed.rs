@@ -32,7 +32,8 @@ use crate::value::{Value, ValueRef};
 ///
 /// Limits: structs with named fields, without generic parameters.
 ///
-/// ```
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
 /// use amanat::Record;
 ///
 /// #[derive(Record)]
