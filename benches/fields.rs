@@ -3,7 +3,13 @@
 //!
 //! `cargo bench --bench fields`. Goals are those of the project's first release; FACTS of the machine stand in the output.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss)]
+#![allow(
+    missing_docs,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss
+)]
 
 mod common;
 

@@ -15,7 +15,7 @@ use amanat::{
 struct Citizen {
     #[amanat(record_id)]
     id: String,
-    #[amanat(sealed, mask = "last-4")]
+    #[amanat(sealed)]
     cnic: String,
     #[amanat(sealed, pad = 64)]
     name: String,

@@ -4,7 +4,13 @@
 //! `cargo bench -p amanat-stores` runs 200,000 records; `AMANAT_BENCH_ROWS=1000000` sets another number. CPU time of the process,
 //! bound and subject in turn, median of the ratios. All records are invented.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss)]
+#![allow(
+    missing_docs,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss
+)]
 
 use std::fmt::Write as _;
 use std::io::{BufWriter, Write, sink};
@@ -80,7 +86,11 @@ fn bound(input: &[u8]) {
             sealed.extend_from_slice(&[1; 42]);
             sealed.extend_from_slice(cell);
             let tag = key
-                .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(&[5; 32]), &mut sealed[42..])
+                .seal_in_place_separate_tag(
+                    Nonce::assume_unique_for_key(nonce),
+                    Aad::from(&[5; 32]),
+                    &mut sealed[42..],
+                )
                 .unwrap();
             sealed.extend_from_slice(tag.as_ref());
             text.clear();
@@ -93,7 +103,8 @@ fn bound(input: &[u8]) {
 }
 
 fn main() {
-    let rows: u64 = std::env::var("AMANAT_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(200_000);
+    let rows: u64 =
+        std::env::var("AMANAT_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(200_000);
     let input = records(rows);
     let folder = tempfile::tempdir().unwrap();
     let now = || Timestamp::from_unix_seconds(1_800_000_000);
@@ -112,7 +123,8 @@ fn main() {
             jobs: NonZeroUsize::new(jobs).unwrap(),
         };
         let mut output = BufWriter::with_capacity(1 << 16, sink());
-        let tally = csv_file::run(plan, &input[..], Some(&mut output as &mut dyn Write), &mut Silent).unwrap();
+        let tally =
+            csv_file::run(plan, &input[..], Some(&mut output as &mut dyn Write), &mut Silent).unwrap();
         session.give_back().unwrap();
         assert_eq!((tally.rows, tally.sealed), (rows, rows * 6));
     };
@@ -121,7 +133,9 @@ fn main() {
         run();
         process_seconds() - start
     };
-    println!("protect a CSV of {rows} records with six sealed fields, CPU time of the process, median of {RUNS} runs in turn");
+    println!(
+        "protect a CSV of {rows} records with six sealed fields, CPU time of the process, median of {RUNS} runs in turn"
+    );
     let (mut bounds, mut ratios) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let raw = timed(&|| bound(&input));
@@ -130,8 +144,15 @@ fn main() {
     }
     bounds.sort_by(f64::total_cmp);
     ratios.sort_by(f64::total_cmp);
-    println!("  bound: parse + raw ring + text + write   {:>9.0} records/s of one core", rows as f64 / bounds[RUNS / 2]);
+    println!(
+        "  bound: parse + raw ring + text + write   {:>9.0} records/s of one core",
+        rows as f64 / bounds[RUNS / 2]
+    );
     let met = if ratios[RUNS / 2] >= 0.8 { "met" } else { "MISSED" };
-    println!("  amanat protect, one worker               {:>8.0} % of the bound ({:.0}-{:.0})  goal 80 % {met}",
-        ratios[RUNS / 2] * 100.0, ratios[0] * 100.0, ratios[RUNS - 1] * 100.0);
+    println!(
+        "  amanat protect, one worker               {:>8.0} % of the bound ({:.0}-{:.0})  goal 80 % {met}",
+        ratios[RUNS / 2] * 100.0,
+        ratios[0] * 100.0,
+        ratios[RUNS - 1] * 100.0
+    );
 }

@@ -3,7 +3,13 @@
 //!
 //! On a shared machine single figures wander by half; a ratio taken within one round does not.
 
-#![allow(dead_code, reason = "each bench uses a part")]
+#![allow(
+    dead_code,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "each bench uses a part; figures are rounded"
+)]
 
 use rustix::time::{ClockId, clock_gettime};
 
