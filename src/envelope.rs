@@ -125,11 +125,7 @@ pub fn to_text(envelope: &[u8]) -> String {
 /// `Malformed` if the prefix is missing or the rest is not canonical base64url; `Unsupported` for another version of the text form.
 pub fn append_from_text(text: &str, out: &mut Vec<u8>) -> Result<()> {
     let Some(encoded) = text.strip_prefix(TEXT_PREFIX) else {
-        let other = text.strip_prefix("amn").and_then(|rest| rest.split_once('.'));
-        let other = other.filter(|(version, _)| {
-            (1..4).contains(&version.len()) && version.bytes().all(|b| b.is_ascii_digit())
-        });
-        return Err(match other {
+        return Err(match version_digits(text) {
             Some(_) => Error::unsupported("this version of the text form is not known here"),
             None => Error::malformed("does not start with `amn1.`: not an envelope; plaintext?"),
         });
@@ -138,6 +134,30 @@ pub fn append_from_text(text: &str, out: &mut Vec<u8>) -> Result<()> {
         let offset = error.offset().unwrap_or_default() + TEXT_PREFIX.len();
         error.at_offset(offset)
     })
+}
+
+/// Whether stored bytes claim to be an envelope, in either form: they begin with the version and a suite, or as a text form does. What
+/// claims this and does not parse is damaged; sealing it as if it were plain would make an authentic value of the damage.
+#[must_use]
+pub fn looks_like_envelope(stored: &[u8]) -> bool {
+    let binary = matches!(stored, [VERSION, suite, ..] if Suite::from_byte(*suite).is_ok());
+    binary || looks_like_text_form(stored)
+}
+
+/// Whether a text claims to be the text form of an envelope of any version, white space and quotes around it included. The rest of it
+/// need not be UTF-8.
+#[must_use]
+pub fn looks_like_text_form(stored: &[u8]) -> bool {
+    let text = stored.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    version_digits(text).is_some()
+}
+
+/// What stands between `amn` and the point of a text form, if these are one to three digits (SPEC 5.8).
+fn version_digits(text: &str) -> Option<&str> {
+    let (version, _) = text.strip_prefix("amn")?.split_once('.')?;
+    Some(version)
+        .filter(|version| (1..4).contains(&version.len()) && version.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The first [`TEXT_KEY_PREFIX_CHARS`] characters of every text form of this suite and key, for a prefix query.

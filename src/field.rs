@@ -157,12 +157,21 @@ impl FieldSealer {
     ) -> Result<()> {
         let count = values.len();
         self.allowance.take(u64::try_from(count).unwrap_or(u64::MAX))?;
-        let mut nonces = Nonces::for_values(count)?;
-        for (record, value) in values {
+        let mut nonces = Nonces::for_parts(self.nonce_parts().saturating_mul(count))?;
+        // No more than were counted, whatever the iterator gives.
+        for (record, value) in values.take(count) {
             self.seal_with(&mut nonces, record, value, &mut out.bytes)?;
             out.ends.push(out.bytes.len());
         }
         Ok(())
+    }
+
+    /// Halves of a nonce that each envelope draws.
+    pub(crate) const fn nonce_parts(&self) -> usize {
+        match self.cipher {
+            Cipher::Aes { .. } => 1,
+            Cipher::ChaCha(_) => 2,
+        }
     }
 
     /// Takes messages from the allowance for a caller that then seals with [`seal_with`](Self::seal_with).

@@ -141,15 +141,17 @@ impl Schema {
         if text.len() > MAX_SCHEMA_BYTES {
             return Err(Error::limit("a schema file has at most 1 MiB"));
         }
-        let form: SchemaForm = toml::from_str(text).map_err(|error| toml_fault(text, &error))?;
-        if form.format != FORMAT {
+        // Format and version first: a newer file may have members that this version does not know.
+        let head: Head = toml::from_str(text).map_err(|error| toml_fault(text, &error))?;
+        if head.format != FORMAT {
             return Err(Error::schema("not a schema: it must begin with `format = \"amanat-schema\"`"));
         }
-        if form.version != 1 {
+        if head.version != 1 {
             return Err(Error::unsupported(
                 "this version of the schema file is not known here; a newer amanat may know it",
             ));
         }
+        let form: SchemaForm = toml::from_str(text).map_err(|error| toml_fault(text, &error))?;
         Self::new(form.table.into_iter().map(TableForm::read).collect::<Result<_>>()?)
     }
 
@@ -401,6 +403,13 @@ impl FieldPolicy {
             _ => Ok(self),
         }
     }
+}
+
+/// What every version of the file begins with.
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    version: u64,
 }
 
 /// The file as it is written.

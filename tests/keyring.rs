@@ -310,6 +310,37 @@ fn every_slot_opens_the_same_keys_and_the_last_one_stays() {
     assert!(KeyringFile::parse(&write(&mut ring)).expect("parsed").unlock(&file, None).is_ok());
 }
 
+#[test]
+fn a_renewed_secret_shuts_out_what_unlocked_older_files() {
+    let mut ring = ring();
+    let file = KeyFile::generate().expect("a key file");
+    ring.add_slot(&NewSlot { label: "recovery", kek: &file }, time(1)).expect("a slot");
+    ring.remove_slot("main").expect("removed");
+    let older = String::from_utf8(write(&mut ring)).expect("text");
+    let ids: Vec<_> = ring.keys().cloned().collect();
+    ring.renew_secret(&NewSlot { label: "recovery", kek: &file }, time(2)).expect("renewed");
+    let bytes = write(&mut ring);
+    ring.verify(&bytes).expect("genuine");
+    let unlocked = KeyringFile::parse(&bytes).expect("parsed").unlock(&file, None).expect("unlocked");
+    assert!(unlocked.keys().eq(&ids), "the keys are the same");
+
+    // Whoever kept the older file puts its slot, and with it the older secret, into the new one.
+    let newer = String::from_utf8(bytes).expect("text");
+    let slots = |text: &str| {
+        let start = text.find("\"slots\"").expect("slots");
+        text[start..text.find("\"keysets\"").expect("keysets")].to_owned()
+    };
+    let grafted = newer.replace(&slots(&newer), &slots(&older));
+    assert_ne!(grafted, newer);
+    let file_again = KeyringFile::parse(grafted.as_bytes()).expect("parsed");
+    refused(file_again.unlock(&file, None), Kind::Unauthentic, "was changed");
+
+    let before: Vec<_> = ring.slots().cloned().collect();
+    refused(ring.renew_secret(&NewSlot { label: "", kek: &file }, time(3)), Kind::Schema, "label");
+    assert!(ring.slots().eq(&before), "a renewal that fails changes nothing");
+    assert!(KeyringFile::parse(&write(&mut ring)).expect("parsed").unlock(&file, None).is_ok());
+}
+
 fn unlock_with(bytes: &[u8], text: &str) -> amanat::Result<Keyring> {
     KeyringFile::parse(bytes)?.unlock(&passphrase(text), None)
 }

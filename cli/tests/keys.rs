@@ -227,6 +227,12 @@ fn a_wrong_passphrase_is_refused_and_a_second_slot_opens() {
     folder.run("keys list --keyring registry.keyring --passphrase-file pass").refused("no passphrase slot");
     folder.run("keys remove-slot box --keyring registry.keyring --key-file k.key --yes").refused("last slot");
     folder.run(LIST).code(0);
+
+    folder.run("keys renew --keyring registry.keyring --key-file k.key").refused("nothing was changed");
+    folder.run("keys renew --keyring registry.keyring --key-file k.key --label vault --yes").code(0);
+    let slots = folder.run("keys slots --keyring registry.keyring").code(0).out;
+    assert!(slots.contains("vault") && !slots.contains("box"), "{slots}");
+    folder.run("keys list --keyring registry.keyring --key-file k.key").code(0);
 }
 
 #[test]

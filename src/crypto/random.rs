@@ -12,7 +12,7 @@ use crate::secret::Secret;
 
 /// Blocks encrypted together.
 const WIDTH: usize = 64;
-/// Values whose nonces are drawn without an expander.
+/// Halves of nonces that are drawn without an expander.
 const FEW: usize = 16;
 /// Bytes used of a block: half a nonce.
 const PART: usize = 12;
@@ -51,8 +51,8 @@ pub(crate) struct Expander {
 }
 
 impl Nonces {
-    /// Nonces for `count` values of one call.
-    pub(crate) fn for_values(count: usize) -> Result<Self> {
+    /// Room for `count` halves of nonces in one call.
+    pub(crate) fn for_parts(count: usize) -> Result<Self> {
         if count <= 1 {
             return Ok(Self::Single);
         }
@@ -79,7 +79,7 @@ impl Nonces {
                     let next = left.checked_sub(1).and_then(|next| drawn.as_chunks::<PART>().0.get(next));
                     match next {
                         Some(bytes) => *part = *bytes,
-                        // The salt was renewed too, or the nonce is drawn whole: rare enough to ask again.
+                        // A salt was renewed too: rare enough to ask again.
                         None => getrandom::fill(part).map_err(|_| Error::entropy())?,
                     }
                     *left = left.saturating_sub(1);

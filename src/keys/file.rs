@@ -190,7 +190,7 @@ impl Form {
         let text = self.to_text()?.into_bytes();
         if text.len() > MAX_KEYRING_BYTES {
             return Err(Error::limit(
-                "the keyring would become larger than 1 MiB; remove destroyed keys or slots first",
+                "the keyring would become larger than 1 MiB; begin a new keyring for the next keys",
             ));
         }
         Ok(text)

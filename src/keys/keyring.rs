@@ -326,7 +326,10 @@ impl Keyring {
         Ok(())
     }
 
-    /// Removes a slot. Whoever kept an older copy of the file and the slot's KEK can still unlock that copy.
+    /// Removes a slot from the file.
+    ///
+    /// It takes nothing from whoever kept an older copy and what unlocks it: that copy gives the keyring secret, which opens, and signs,
+    /// every later file too. [`renew_secret`](Self::renew_secret) ends that.
     ///
     /// # Errors
     /// `Schema` if there is no such slot, or if it is the last one.
@@ -339,6 +342,22 @@ impl Keyring {
         }
         self.slots.remove(position);
         Ok(())
+    }
+
+    /// Draws a new keyring secret and keeps one slot, made anew: every other slot is gone and must be added again.
+    ///
+    /// After it, nothing that unlocked an older file unlocks or forges this one. The keys are the same: whoever unlocked an older file
+    /// knows them, so add new ones, activate them and re-seal.
+    ///
+    /// # Errors
+    /// `Entropy`; `Schema` for a label that does not fit; what the KEK fails with. The keyring is then unchanged.
+    pub fn renew_secret(&mut self, slot: &NewSlot<'_>, now: Timestamp) -> Result<()> {
+        let secret = core::mem::replace(&mut self.secret, random::secret()?);
+        let slots = core::mem::take(&mut self.slots);
+        self.add_slot(slot, now).inspect_err(|_| {
+            self.secret = secret;
+            self.slots = slots;
+        })
     }
 
     /// Makes a key. The first one of a purpose is active and primary at once; any other waits for [`activate`](Self::activate).
@@ -437,6 +456,7 @@ impl Keyring {
     pub fn compromise(&mut self, id: KeyId, now: Timestamp) -> Result<()> {
         let key = self.key_mut(id)?;
         key.change_to(State::Compromised)?;
+        key.suspended = None;
         key.compromised = Some(now);
         Ok(())
     }

@@ -5,10 +5,9 @@
 
 use core::fmt;
 
-use crate::envelope::{Envelope, TEXT_PREFIX, VERSION};
+use crate::envelope::{Envelope, looks_like_envelope};
 use crate::error::Result;
 use crate::schema::{Absence, FieldPolicy, Migration};
-use crate::suite::Suite;
 
 /// What a sealed column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +54,8 @@ impl<'a> Cell<'a> {
         match Envelope::parse(stored) {
             Ok(envelope) => Ok(Self::Sealed(envelope)),
             Err(error) if field.migration() != Migration::Mixed => Err(error.at_field(field.name())),
-            Err(_) if begins_like_envelope(stored) => Ok(Self::Unknown(PlainBytes(stored))),
+            Err(_) if looks_like_envelope(stored) => Ok(Self::Unknown(PlainBytes(stored))),
             Err(_) => Ok(Self::Plain(PlainBytes(stored))),
         }
     }
-}
-
-/// Whether bytes begin with the version and a suite of an envelope, or with the text form, which does not belong into binary columns.
-fn begins_like_envelope(stored: &[u8]) -> bool {
-    let binary = matches!(stored, [VERSION, suite, ..] if Suite::from_byte(*suite).is_ok());
-    binary || stored.starts_with(TEXT_PREFIX.as_bytes())
 }

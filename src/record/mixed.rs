@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::form::{Form, Raw};
 use super::{FieldValue, SealedField};
+use crate::envelope::looks_like_text_form;
 
 /// What a sealed record holds of a field with `migration = "mixed"`. A field without it is a [`SealedField`], which has no place for
 /// plaintext.
@@ -89,7 +90,7 @@ impl<'de, T: FieldValue> Deserialize<'de> for Mixed<T> {
                 return Ok(Self::Sealed(sealed));
             }
             let value = raw.to_value(T::TYPE).and_then(|value| T::from_value(value).ok());
-            return Ok(match value.filter(|_| !looks_like_envelope(text)) {
+            return Ok(match value.filter(|_| !looks_like_text_form(text.as_bytes())) {
                 Some(value) => Self::Plain(Plain::new(value)),
                 None => Self::Unknown(Plain::new(text.to_string())),
             });
@@ -97,12 +98,4 @@ impl<'de, T: FieldValue> Deserialize<'de> for Mixed<T> {
         let value = raw.to_value(T::TYPE).and_then(|value| T::from_value(value).ok());
         value.map(|value| Self::Plain(Plain::new(value))).ok_or_else(wrong)
     }
-}
-
-/// Whether a text claims to be an envelope of any version, white space and quotes around it included.
-fn looks_like_envelope(text: &str) -> bool {
-    let text = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
-    let version = text.strip_prefix("amn").and_then(|rest| rest.split_once('.')).map(|(version, _)| version);
-    version
-        .is_some_and(|version| (1..4).contains(&version.len()) && version.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -87,12 +87,10 @@ impl RecordSealer {
         records: impl ExactSizeIterator<Item = (&'a RecordId<'a>, &'a [ValueRef<'a>])>,
         out: &mut EnvelopeBatch,
     ) -> Result<()> {
-        let count = records.len().saturating_mul(self.fields.len());
-        let mut nonces = Nonces::for_values(count)?;
-        if let Some((sealer, _)) = self.fields.first() {
-            sealer.take_allowance(u64::try_from(count).unwrap_or(u64::MAX))?;
-        }
-        for ((record, values), row) in records.zip(1..) {
+        let count = records.len();
+        let mut nonces = self.begin(count)?;
+        // No more than were counted, whatever the iterator gives.
+        for ((record, values), row) in records.take(count).zip(1..) {
             if values.len() != self.fields.len() {
                 return Err(Error::misuse("the number of values is not that of the table's sealed fields")
                     .at_row(row));
@@ -107,6 +105,16 @@ impl RecordSealer {
             }
         }
         Ok(())
+    }
+
+    /// Counts the messages of a call and draws its random bytes.
+    fn begin(&self, records: usize) -> Result<Nonces> {
+        let messages = records.saturating_mul(self.fields.len());
+        let parts: usize = self.fields.iter().map(|(sealer, _)| sealer.nonce_parts()).sum();
+        if let Some((sealer, _)) = self.fields.first() {
+            sealer.take_allowance(u64::try_from(messages).unwrap_or(u64::MAX))?;
+        }
+        Nonces::for_parts(records.saturating_mul(parts))
     }
 }
 

@@ -158,11 +158,7 @@ pub struct SealCall<'a> {
 impl RecordSealer {
     fn call(&mut self, layout: &Layout, records: usize) -> Result<SealCall<'_>> {
         layout.check(&self.table, self.fields.iter().map(|(_, policy)| policy))?;
-        let count = records.saturating_mul(self.fields.len());
-        let nonces = Nonces::for_values(count)?;
-        if let Some((sealer, _)) = self.fields.first() {
-            sealer.take_allowance(u64::try_from(count).unwrap_or(u64::MAX))?;
-        }
+        let nonces = self.begin(records)?;
         Ok(SealCall { sealer: self, nonces })
     }
 }

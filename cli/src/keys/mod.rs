@@ -34,6 +34,7 @@ enum Verb {
     Slots(slots::SlotsArgs),
     AddSlot(slots::AddSlotArgs),
     RemoveSlot(slots::RemoveSlotArgs),
+    Renew(slots::RenewArgs),
     NewKeyFile(slots::NewKeyFileArgs),
 }
 
@@ -51,6 +52,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         Verb::Slots(args) => slots::slots(args, ui),
         Verb::AddSlot(args) => slots::add_slot(args, ui),
         Verb::RemoveSlot(args) => slots::remove_slot(args, ui),
+        Verb::Renew(args) => slots::renew(args, ui),
         Verb::NewKeyFile(args) => slots::new_key_file(args, ui),
     }
 }

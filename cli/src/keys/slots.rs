@@ -38,7 +38,10 @@ pub(crate) struct AddSlotArgs {
     slot_key_file: Option<PathBuf>,
 }
 
-/// Remove a slot. Whoever has an older copy of the keyring and what unlocked the slot can still unlock that copy.
+/// Remove a slot from the file.
+///
+/// Whoever has an older copy of the keyring and what unlocked the slot can still unlock that copy, and with it forge every later one:
+/// only `keys renew` ends that.
 #[derive(clap::Args)]
 pub(crate) struct RemoveSlotArgs {
     #[command(flatten)]
@@ -46,6 +49,22 @@ pub(crate) struct RemoveSlotArgs {
     /// The slot's label.
     label: String,
     /// Do it: what unlocked the slot no longer unlocks the keyring.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Draw a new keyring secret, so that nothing that unlocked an older copy unlocks or forges this keyring.
+///
+/// Only the slot of the passphrase or key file named here remains; add the others again. Whoever unlocked an older copy knows the keys
+/// that were in it: add new keys, activate them and protect every table anew.
+#[derive(clap::Args)]
+pub(crate) struct RenewArgs {
+    #[command(flatten)]
+    unlock: UnlockArgs,
+    /// What people call the slot that remains.
+    #[arg(long, value_name = "TEXT", default_value = "renewed")]
+    label: String,
+    /// Do it: every other slot is dropped.
     #[arg(long)]
     yes: bool,
 }
@@ -113,7 +132,23 @@ pub(crate) fn remove_slot(args: &RemoveSlotArgs, ui: &Ui) -> Result<Outcome> {
         .help("to do it, add --yes"));
     }
     args.unlock.update(|keyring| keyring.remove_slot(&args.label))?;
-    ui.note("the slot is gone from this file; copies made before still have it, so replace them");
+    ui.note("the slot is gone from this file; whoever kept an older copy and what unlocked it can still forge later ones");
+    ui.note("to end that: amanat keys renew, then add and activate new keys, and protect every table anew");
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn renew(args: &RenewArgs, ui: &Ui) -> Result<Outcome> {
+    if !args.yes {
+        return Err(Fault::new("every slot but this one would be dropped; nothing was changed")
+            .help("to do it, add --yes"));
+    }
+    let kek = args.unlock.kek()?;
+    let (path, now) = (args.unlock.path(), now()?);
+    let slot = NewSlot { label: &args.label, kek: &*kek };
+    path.update(&*kek, now, |keyring| keyring.renew_secret(&slot, now))
+        .map_err(|error| keyring_fault(error, &path))?;
+    ui.note(format!("the keyring has a new secret and one slot, {}; add the other slots again", args.label));
+    ui.note("whoever unlocked an older copy knows its keys: add new ones, activate them, protect every table anew");
     Ok(Outcome::Done)
 }
 
