@@ -3,7 +3,7 @@
 //!
 //! Owns the decision from the header alone. Never seals what looks like an envelope, never tries a key to learn what a cell is.
 
-use amanat::envelope::{Envelope, TEXT_PREFIX, append_from_text};
+use amanat::envelope::{Envelope, append_from_text};
 use amanat::error::{Error, Kind, Result};
 use amanat::ident::KeyId;
 use amanat::schema::{Absence, FieldPolicy, Migration, ValueType};
@@ -54,13 +54,6 @@ impl Plain<'_> {
             Self::Owned(value) => value.as_ref(),
         }
     }
-}
-
-/// Whether a text claims to be an envelope, white space and quotes around it included: such a text is never sealed again.
-#[must_use]
-pub fn looks_like_envelope(text: &[u8]) -> bool {
-    let first = text.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\''));
-    first.and_then(|first| text.get(first..)).is_some_and(|text| text.starts_with(TEXT_PREFIX.as_bytes()))
 }
 
 /// Reads cells of one field.
@@ -157,7 +150,7 @@ fn sealed(
 
 fn from_text<'s>(text: &str, scratch: &'s mut Vec<u8>) -> Result<Envelope<'s>> {
     scratch.clear();
-    if !text.starts_with(TEXT_PREFIX) {
+    if !text.starts_with("amn") {
         return Err(Error::malformed("white space or quotes stand before it"));
     }
     append_from_text(text, scratch)?;

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read, Write};
 
 use amanat::RecordId;
-use amanat::envelope;
+use amanat::envelope::{self, looks_like_text_form};
 use amanat::error::{Error, Result};
 use amanat::schema::{Mode, TableSchema, ValueType};
 use amanat::value::{Value, ValueRef};
 use base64_turbo::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 
-use crate::cell::{Stored, looks_like_envelope};
+use crate::cell::Stored;
 use crate::columns::{self, Role};
 use crate::engine::Rows;
 use crate::json::{self, JsonStr, Members, append_json};
@@ -263,7 +263,7 @@ fn read_member(text: &str, value_type: ValueType) -> Result<Stored<'_>> {
         return Ok(Stored::Absent);
     }
     let content = if text.starts_with('"') { Some(string(text)?) } else { None };
-    if let Some(content) = content.as_ref().filter(|content| looks_like_envelope(content.as_bytes())) {
+    if let Some(content) = content.as_ref().filter(|content| looks_like_text_form(content.as_bytes())) {
         return match content {
             Cow::Borrowed(content) => Ok(Stored::EnvelopeText(content)),
             Cow::Owned(_) => Err(Error::malformed("looks like an envelope, but: it is written with escapes")),

@@ -21,7 +21,7 @@ pub mod stream;
 pub mod tally;
 mod text_value;
 
-pub use cell::{Stored, looks_like_envelope};
+pub use cell::Stored;
 pub use durable::{Access, PartFile};
 pub use engine::{Effort, NewCell, Protector, Rows, SealedRows};
 pub use keyring_file::KeyringPath;

@@ -6,13 +6,14 @@
 use std::io::Write;
 
 use amanat::Date;
+use amanat::envelope::looks_like_text_form;
 use amanat::error::{Error, Result};
 use amanat::schema::ValueType;
 use amanat::value::{Value, ValueRef};
 use base64_turbo::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::cell::{Stored, looks_like_envelope};
+use crate::cell::Stored;
 use crate::json;
 
 /// Reads a cell of a text file as a value of the field's type; an empty one is absent.
@@ -22,7 +23,7 @@ pub(crate) fn read(bytes: &[u8], value_type: ValueType) -> Result<Stored<'_>> {
     }
     let not_text = || Error::schema("not UTF-8; convert the file to UTF-8 first");
     let text = core::str::from_utf8(bytes).map_err(|_| not_text())?;
-    if looks_like_envelope(bytes) {
+    if looks_like_text_form(bytes) {
         return Ok(Stored::EnvelopeText(text));
     }
     match value_type {

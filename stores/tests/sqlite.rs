@@ -39,6 +39,13 @@ field = [
     ))
 }
 
+/// A table of nothing but names.
+fn names() -> TableSchema {
+    table(
+        "[[table]]\nname = \"people\"\nrecord_id = [\"id\"]\nfield = [{ name = \"name\", mode = \"sealed\" }]\n",
+    )
+}
+
 /// Makes a file of people; every seventh is mostly NULL.
 fn fill(file: &Path, options: &str, rows: i64) {
     let connection = Connection::open(file).unwrap();
@@ -70,7 +77,7 @@ fn fill(file: &Path, options: &str, rows: i64) {
                 "1990-01-31".to_owned().into(),
                 id.into(),
                 (id % 2).into(),
-                vec![1_u8, 1, 0, 255].into(),
+                vec![7_u8, 1, 0, 255].into(),
                 vec![0x82_u8, 1, 2].into(),
                 format!("0300{id:07}").into(),
                 "Lahore".to_owned().into(),
@@ -207,6 +214,51 @@ fn bad_rows_stay_as_they_were() {
         )
         .unwrap();
     assert_eq!(plain, 6, "refused rows are unchanged, one of them names no envelope");
+}
+
+#[test]
+fn what_claims_to_be_an_envelope_and_is_none_is_never_sealed() {
+    for (encoding, damaged) in [("text", false), ("binary", false), ("binary", true)] {
+        let registry = Registry::new();
+        let file = registry.folder.path().join("people.db");
+        let schema = people(encoding);
+        fill(&file, "", 6);
+        if damaged {
+            protect(&registry, &file, &schema).0.unwrap();
+        }
+        let connection = Connection::open(&file).unwrap();
+        let damage = if damaged {
+            "UPDATE people SET photo = substr(photo, 1, 20) WHERE id = -5"
+        } else {
+            "UPDATE people SET photo = x'0101ff' WHERE id = -5"
+        };
+        let changes = [damage, "UPDATE people SET name = 'amn2.AAAA' WHERE id = -2"];
+        changes.iter().for_each(|sql| assert_eq!(connection.execute(sql, []).unwrap(), 1, "{sql}"));
+        let before = dump(&file);
+        let (report, seen) = protect(&registry, &file, &schema);
+        assert_eq!(report.unwrap().tally.refused_rows, 2, "{seen:?}");
+        assert!(seen.faults.iter().all(|fault| fault.3.contains("envelope")), "{seen:?}");
+        assert!(dump(&file)[..2] == before[..2]);
+    }
+}
+
+#[test]
+fn a_key_that_is_not_utf8_at_the_end_of_a_batch_hides_no_rows() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE people (id TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID;
+             WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999)
+             INSERT INTO people SELECT printf('a%05d', n), 'synthetic' FROM n;
+             INSERT INTO people VALUES (CAST(x'62ff' AS TEXT), 'bad key'), ('c', 'later');",
+        )
+        .unwrap();
+    let (report, seen) = protect(&registry, &file, &names());
+    let tally = report.unwrap().tally;
+    assert_eq!((tally.rows, tally.refused_rows, tally.sealed), (10_001, 1, 10_000));
+    assert_eq!((seen.faults.len(), seen.faults[0].0), (1, 10_000));
 }
 
 #[test]

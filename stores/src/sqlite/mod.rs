@@ -17,9 +17,9 @@ use std::time::Duration;
 use amanat::error::{Error, Result};
 use amanat::value::ValueRef;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, OpenFlags, ToSql, TransactionBehavior, params_from_iter};
 
-use self::rows::{SqlRow, SqlRows};
+use self::rows::{KeyPart, SqlRow, SqlRows};
 use self::table::SqlTable;
 use crate::columns::Role;
 use crate::engine::{Effort, NewCell, Protector, SealedRows};
@@ -127,7 +127,7 @@ fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
 fn read_batch(
     connection: &Connection,
     table: &SqlTable,
-    after: Option<&[Value]>,
+    after: Option<&[KeyPart]>,
     first: u64,
 ) -> Result<Vec<SqlRow>> {
     let mut statement = connection.prepare_cached(&table.select(after.is_some())).map_err(failed)?;
@@ -254,7 +254,9 @@ fn write(connection: &mut Connection, table: &SqlTable, changes: &[Change<'_>]) 
     for Change { row, places, values, .. } in changes {
         let mut statement = transaction.prepare_cached(&table.update(places)).map_err(failed)?;
         let old = places.iter().filter_map(|place| row.cells.get(*place));
-        let parameters = values.iter().chain(&row.key).chain(&row.record).chain(old);
+        let key = row.key.iter().map(|part| part as &dyn ToSql);
+        let rest = row.record.iter().chain(old).map(|value| value as &dyn ToSql);
+        let parameters = values.iter().map(|value| value as &dyn ToSql).chain(key).chain(rest);
         let written = statement.execute(params_from_iter(parameters)).map_err(|error| {
             let why =
                 "the row cannot be written; does a constraint of a column forbid what is to stand there?";
@@ -268,7 +270,11 @@ fn write(connection: &mut Connection, table: &SqlTable, changes: &[Change<'_>]) 
     Ok(lost)
 }
 
-fn read_again(connection: &Connection, table: &SqlTable, keys: &[(Vec<Value>, u64)]) -> Result<Vec<SqlRow>> {
+fn read_again(
+    connection: &Connection,
+    table: &SqlTable,
+    keys: &[(Vec<KeyPart>, u64)],
+) -> Result<Vec<SqlRow>> {
     let mut statement = connection.prepare_cached(&table.select_one()).map_err(failed)?;
     let mut batch = Vec::new();
     for (key, number) in keys {

@@ -4,25 +4,42 @@
 //! Owns the reading of cells. Never converts one storage class to another.
 
 use amanat::RecordId;
-use amanat::envelope::{self, Envelope};
+use amanat::envelope::{self, Envelope, looks_like_envelope, looks_like_text_form};
 use amanat::error::{Error, Result};
 use amanat::schema::{Encoding, ValueType};
 use amanat::value::ValueRef;
-use rusqlite::types::{Value, ValueRef as SqlRef};
+use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef as SqlRef};
 
 use super::failed;
 use super::table::SqlTable;
-use crate::cell::{Stored, looks_like_envelope};
+use crate::cell::Stored;
 use crate::columns::Role;
 use crate::engine::Rows;
 use crate::text_value;
+
+/// A part of a row's key. It goes back into queries byte by byte: were a text that is not UTF-8 lost, the rows after it would be too.
+#[derive(Clone, Debug)]
+pub(super) enum KeyPart {
+    Value(Value),
+    NotUtf8(Vec<u8>),
+}
+
+impl ToSql for KeyPart {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Value(value) => value.to_sql(),
+            Self::NotUtf8(text) => Ok(ToSqlOutput::Borrowed(SqlRef::Text(text))),
+        }
+    }
+}
 
 /// A row as it was read.
 #[derive(Debug)]
 pub(super) struct SqlRow {
     /// Number of the row in the run, from 1.
     pub(super) number: u64,
-    pub(super) key: Vec<Value>,
+    pub(super) key: Vec<KeyPart>,
     pub(super) record: Vec<Value>,
     pub(super) cells: Vec<Value>,
     record_texts: Option<Vec<String>>,
@@ -42,7 +59,15 @@ impl SqlRow {
             (from..from + count).map(value).collect()
         };
         let (keys, records) = (table.key.len(), table.record.len());
-        let (key, record) = (take(0, keys)?, take(keys, records)?);
+        let key_part = |place| {
+            let value = row.get_ref(place).map_err(failed)?;
+            Ok(match (Value::try_from(value), value) {
+                (Err(_), SqlRef::Text(text)) => KeyPart::NotUtf8(text.to_vec()),
+                (value, _) => KeyPart::Value(value.unwrap_or(Value::Null)),
+            })
+        };
+        let key = (0..keys).map(key_part).collect::<Result<Vec<_>>>()?;
+        let record = take(keys, records)?;
         let cells = take(keys + records, table.cells.len())?;
         let texts = record.iter().map(record_text).collect();
         Ok(Self { number, key, record, cells, record_texts: texts, not_utf8 })
@@ -55,7 +80,12 @@ impl SqlRow {
             Value::Blob(bytes) => bytes.len(),
             _ => 8,
         };
-        self.key.iter().chain(&self.record).chain(&self.cells).map(size).sum()
+        let key_size = |part: &KeyPart| match part {
+            KeyPart::Value(value) => size(value),
+            KeyPart::NotUtf8(text) => text.len(),
+        };
+        let key: usize = self.key.iter().map(key_size).sum();
+        self.record.iter().chain(&self.cells).map(size).sum::<usize>() + key
     }
 }
 
@@ -121,7 +151,7 @@ fn read_cell(cell: &Value, value_type: ValueType, encoding: Encoding) -> Result<
     };
     match cell {
         Value::Null => Ok(Stored::Absent),
-        Value::Text(text) if looks_like_envelope(text.as_bytes()) => {
+        Value::Text(text) if looks_like_text_form(text.as_bytes()) => {
             if binary {
                 other_form("text", "binary")
             } else {
@@ -133,10 +163,12 @@ fn read_cell(cell: &Value, value_type: ValueType, encoding: Encoding) -> Result<
             ValueType::Date => text_value::date(text).map(|date| Stored::Plain(ValueRef::Date(date))),
             _ => wrong("TEXT"),
         },
-        Value::Blob(bytes) if looks_like_envelope(bytes) => other_form("text", "binary"),
+        Value::Blob(bytes) if looks_like_text_form(bytes) => other_form("text", "binary"),
         Value::Blob(bytes) => match (Envelope::parse(bytes), value_type) {
             (Ok(_), _) if !binary => other_form("binary", "text"),
             (Ok(_), _) => Ok(Stored::EnvelopeBytes(bytes)),
+            // Damaged: to seal it as plain would make an authentic value of the damage. Its own error tells what is wrong with it.
+            (Err(_), _) if looks_like_envelope(bytes) => Ok(Stored::EnvelopeBytes(bytes)),
             (Err(_), ValueType::Bytes) => Ok(Stored::Plain(ValueRef::Bytes(bytes))),
             (Err(_), ValueType::Cbor) => Ok(Stored::Plain(ValueRef::Cbor(bytes))),
             (Err(_), _) if binary => Ok(Stored::EnvelopeBytes(bytes)),
