@@ -59,3 +59,8 @@ pub mod __private {
 
 #[cfg(test)]
 mod tests;
+
+/// The Rust of the README is compiled as a test.
+#[cfg(all(doctest, feature = "derive"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
