@@ -4,13 +4,14 @@
 //! Owns the asking for passphrases. Never takes a secret from an argument.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use amanat::error::Kind;
 use amanat::keys::{Kek, Passphrase};
 use amanat::secret::SecretBytes;
-use amanat::{Error, Keyring, Timestamp};
+use amanat::{Error, Keyring};
 use amanat_stores::{KeyringPath, secret_file};
+
+pub(crate) use amanat_stores::clock::now;
 
 use crate::fault::{Fault, Result};
 
@@ -128,12 +129,4 @@ fn ask(prompt: &str) -> Result<SecretBytes> {
             .help("name one: --passphrase-file FILE or --key-file FILE")
     })?;
     Ok(SecretBytes::new(typed.into_bytes()))
-}
-
-/// The present time.
-pub(crate) fn now() -> amanat::Result<Timestamp> {
-    let past = SystemTime::now().duration_since(UNIX_EPOCH);
-    let past = past
-        .map_err(|_| Error::limit("the clock of this machine stands before 1970; set it, then run again"))?;
-    Timestamp::from_unix_seconds(past.as_secs())
 }

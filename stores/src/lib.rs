@@ -4,6 +4,7 @@
 //! Owns what touches a file. Never decides how a value is sealed, never replaces a stored value before its replacement is safe.
 
 mod cell;
+pub mod clock;
 mod columns;
 pub mod csv_file;
 pub mod durable;
