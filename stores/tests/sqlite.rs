@@ -359,6 +359,43 @@ fn a_constraint_stops_the_run_and_triggers_are_mentioned() {
 }
 
 #[test]
+fn a_trigger_that_undoes_what_is_written_stops_the_run() {
+    let triggers = [
+        "AFTER UPDATE OF name ON PEOPLE BEGIN UPDATE people SET name = OLD.name WHERE id = OLD.id; END",
+        "AFTER UPDATE OF name ON people WHEN OLD.id = 13 BEGIN UPDATE people SET name = 'x' WHERE id = -5; END",
+    ];
+    for trigger in triggers {
+        let registry = Registry::new();
+        let file = registry.folder.path().join("people.db");
+        fill(&file, "", 20);
+        Connection::open(&file).unwrap().execute_batch(&format!("CREATE TRIGGER t {trigger}")).unwrap();
+        let before = dump(&file);
+        let error = protect(&registry, &file, &people("text")).0.unwrap_err();
+        assert_eq!((error.kind(), error.row()), (Kind::Store, Some(1)), "{error}");
+        assert_eq!(error.field().map(ToString::to_string).as_deref(), Some("name"));
+        assert!(error.to_string().contains("a trigger of the database"), "{error}");
+        assert!(dump(&file) == before, "the batch is rolled back");
+    }
+}
+
+#[test]
+fn a_trigger_of_the_source_does_not_change_what_is_revealed() {
+    let registry = Registry::new();
+    let (file, copy) = (registry.folder.path().join("people.db"), registry.folder.path().join("copy.db"));
+    fill(&file, "", 20);
+    let before = dump(&file);
+    protect(&registry, &file, &people("text")).0.unwrap();
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TRIGGER t AFTER UPDATE OF name ON people BEGIN UPDATE people SET name = 'forged' WHERE id = OLD.id; END",
+        )
+        .unwrap();
+    reveal(&registry, &file, &people("text"), &copy).0.unwrap();
+    assert!(dump(&copy) == masked(before));
+}
+
+#[test]
 fn tables_and_columns_that_do_not_fit_are_refused() {
     let registry = Registry::new();
     let file = registry.folder.path().join("people.db");

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use amanat::error::{Error, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 
@@ -40,6 +41,8 @@ pub fn reveal(
     let path = part.path().to_str().ok_or_else(|| Error::misuse("the path of the copy is not UTF-8"))?;
     source.execute("VACUUM INTO ?1", [path]).map_err(failed)?;
     let mut copy = open(part.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // A trigger of the source could change what is shown while it is written.
+    copy.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map_err(failed)?;
     // The copy is thrown away if anything fails, so its journal needs no file.
     copy.pragma_update(None, "journal_mode", "MEMORY").map_err(failed)?;
     let table = SqlTable::read(&copy, sql_table, plan.table)?;

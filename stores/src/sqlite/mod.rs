@@ -251,7 +251,8 @@ fn write(connection: &mut Connection, table: &SqlTable, changes: &[Change<'_>]) 
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let mut lost = Vec::new();
-    for Change { row, places, values, .. } in changes {
+    let mut kept = Vec::with_capacity(changes.len());
+    for change @ Change { row, places, values, .. } in changes {
         let mut statement = transaction.prepare_cached(&table.update(places)).map_err(failed)?;
         let old = places.iter().filter_map(|place| row.cells.get(*place));
         let key = row.key.iter().map(|part| part as &dyn ToSql);
@@ -264,10 +265,41 @@ fn write(connection: &mut Connection, table: &SqlTable, changes: &[Change<'_>]) 
         })?;
         if written == 0 {
             lost.push(row.number);
+        } else {
+            kept.push(change);
         }
     }
+    // Only now: a trigger may change rows that were written before its own.
+    kept.iter().try_for_each(|change| check_written(&transaction, table, change))?;
     transaction.commit().map_err(failed)?;
     Ok(lost)
+}
+
+/// Refuses to go on if a row does not hold what was written to it. The transaction that is dropped then takes the batch back.
+fn check_written(connection: &Connection, table: &SqlTable, change: &Change<'_>) -> Result<()> {
+    let Change { row, places, values, .. } = change;
+    let holds = |places: &[usize], values: &[Value]| -> Result<bool> {
+        let mut statement = connection.prepare_cached(&table.holds(places)).map_err(failed)?;
+        let key = row.key.iter().map(|part| part as &dyn ToSql);
+        let parameters = key.chain(values.iter().map(|value| value as &dyn ToSql));
+        statement.query_row(params_from_iter(parameters), |row| row.get(0)).map_err(failed)
+    };
+    if holds(places, values)? {
+        return Ok(());
+    }
+    let mut fields = Vec::new();
+    for (place, value) in places.iter().zip(values) {
+        if !holds(&[*place], core::slice::from_ref(value))? {
+            fields.extend(table.fields.get(*place));
+        }
+    }
+    let reason = std::io::Error::other("the row does not hold what was written to it");
+    let what = "a trigger of the database changes what is written; nothing of this batch was kept; change or drop the trigger and run again";
+    let error = Error::store(what, reason).at_row(row.number);
+    Err(match fields.first() {
+        Some(field) => error.at_field(field),
+        None => error,
+    })
 }
 
 fn read_again(

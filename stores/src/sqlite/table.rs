@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use amanat::error::{Error, Result};
+use amanat::ident::Name;
 use amanat::schema::{Encoding, TableSchema};
 use rusqlite::{Connection, ToSql};
 
@@ -29,7 +30,9 @@ pub(super) struct SqlTable {
     /// What each of `cells` is for.
     pub(super) roles: Vec<Role>,
     pub(super) encoding: Encoding,
-    /// Rows that another program watches while they are written.
+    /// Name of the field of each of `cells`.
+    pub(super) fields: Vec<Name>,
+    /// Triggers that see the rows as they are written.
     pub(super) triggers: u64,
 }
 
@@ -45,16 +48,23 @@ impl SqlTable {
         let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
         let columns = Columns::new(schema, &borrowed)?;
         let column = |place: &usize| names.get(*place).map(|name| quote(name)).unwrap_or_default();
+        let field = |place: &usize| {
+            let name = borrowed.get(*place)?;
+            let policy = schema.by_column(name).or_else(|| schema.by_column(name.trim_matches(' ')))?;
+            Some(policy.name().clone())
+        };
         let sealed = columns.sealed.iter().map(|(place, _)| *place);
         let masked = columns.roles.iter().enumerate().filter(|(_, role)| matches!(role, Role::Masked(_)));
         let places: Vec<usize> = sealed.chain(masked.map(|(place, _)| place)).collect();
-        let triggers = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1";
+        let triggers =
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE";
         Ok(Self {
             name: quote(name),
             key: key(connection, name, &borrowed)?,
             record: columns.record.iter().map(column).collect(),
             cells: places.iter().map(column).collect(),
             roles: places.iter().filter_map(|place| columns.roles.get(*place).copied()).collect(),
+            fields: places.iter().filter_map(field).collect(),
             encoding: schema.encoding(),
             triggers: number(connection, triggers, &[&name])?,
         })
@@ -88,7 +98,13 @@ impl SqlTable {
         let cells: Vec<&String> = places.iter().filter_map(|place| self.cells.get(*place)).collect();
         let set: Vec<String> = cells.iter().map(|cell| format!("{cell} = ?")).collect();
         let old = self.key.iter().chain(&self.record).chain(cells);
-        format!("UPDATE {} SET {} WHERE {}", self.name, set.join(", "), same(old))
+        format!("UPDATE OR ABORT {} SET {} WHERE {}", self.name, set.join(", "), same(old))
+    }
+
+    /// Counts the row of a key if some of its cells are what was written, as the columns' affinities store it.
+    pub(super) fn holds(&self, places: &[usize]) -> String {
+        let cells = places.iter().filter_map(|place| self.cells.get(*place));
+        format!("SELECT count(*) FROM {} WHERE {}", self.name, same(self.key.iter().chain(cells)))
     }
 
     pub(super) fn count(&self) -> String {
