@@ -22,7 +22,7 @@ pub enum Mask {
     /// Eight stars, whatever the value.
     #[default]
     All,
-    /// The last four letters or digits of text; text with fewer than eight of them, and every other type, shows nothing.
+    /// The last four characters of text, separators not counted; text with fewer than eight of them, and every other type, shows nothing.
     LastFour,
 }
 
@@ -69,18 +69,18 @@ impl Mask {
     }
 }
 
-/// Stars, punctuation kept, and the last four letters or digits; `None` if there are too few to hide behind.
+/// Separators kept, the last four other characters shown, stars for the rest; `None` if there are too few to hide behind.
+///
+/// Every character but a separator counts, stars too, so that a mask has the same four last characters as its value.
 fn last_four(text: &str) -> Option<String> {
-    let counts = |c: char| c.is_alphanumeric() || c == HIDDEN;
-    let total = text.chars().filter(|c| counts(*c)).count();
-    if total < 8 {
+    let separates = |c: char| matches!(c, '-' | ' ' | '/' | '.');
+    let mut left = text.chars().filter(|c| !separates(*c)).count();
+    if left < 8 {
         return None;
     }
-    let mut left = total;
     let mask = |c: char| {
-        if !counts(c) {
-            // Only separators that say nothing are kept.
-            return if matches!(c, '-' | ' ' | '/' | '.') { c } else { HIDDEN };
+        if separates(c) {
+            return c;
         }
         left -= 1;
         if left < 4 { c } else { HIDDEN }
@@ -98,7 +98,11 @@ mod tests {
         assert_eq!(show("35202-1234567-1"), "*****-****567-1");
         assert_eq!(show("3520212345671"), "*********5671");
         assert_eq!(show("1234567"), "********");
-        assert_eq!(show(&show("35202-1234567-1")), show("35202-1234567-1"));
+        for text in
+            ["35202-1234567-1", "0000032345>78", "a!b!c!d!e!f!", "........12345678", "۳۵۲۰۲-۱۲۳۴۵۶۷-۱"]
+        {
+            assert_eq!(show(&show(text)), show(text), "{text}");
+        }
         assert!(
             Mask::LastFour.read("*****-****567-1").is_ok() && Mask::LastFour.read("35202-1234567-1").is_err()
         );
