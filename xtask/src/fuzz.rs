@@ -46,11 +46,6 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<(), Failure> {
         return Err(Failure::new(format!("no fuzz target `{unknown}`; there are: {}", known.join(", "))));
     }
     let chosen = if options.targets.is_empty() { &known } else { &options.targets };
-    // cargo-fuzz has no --locked, and would mend a stale lock file silently.
-    println!(
-        "checking that fuzz/Cargo.lock fits (mend it with `cargo check --manifest-path fuzz/Cargo.toml`)"
-    );
-    place.cargo(["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"]).run()?;
     let fuzzer = Fuzzer::prepare(place)?;
     fuzzer.command("build").run()?;
     for target in chosen {

@@ -15,6 +15,22 @@ struct Step {
 /// Cheap steps first, so that a mistake shows early.
 const STEPS: &[Step] = &[
     Step {
+        name: "lock-files",
+        about: "both Cargo.lock files fit their manifests; everything is downloaded",
+        run: |place| {
+            place.cargo(["fetch", "--locked"]).run()?;
+            // cargo-fuzz has no --locked, and would mend a stale lock file silently.
+            place.cargo(["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"]).run().map_err(
+                |failure| {
+                    let mend = "cargo fetch --manifest-path fuzz/Cargo.toml";
+                    Failure::new(format!(
+                        "{failure}\nIf a dependency was changed, mend the lock file with:\n  {mend}"
+                    ))
+                },
+            )
+        },
+    },
+    Step {
         name: "format",
         about: "the sources are formatted",
         run: |place| {
