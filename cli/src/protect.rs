@@ -20,7 +20,8 @@ pub(crate) struct Args {
     /// Count what would be done and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Do not rebuild a SQLite file afterwards; parts of old plaintext may then remain in its write-ahead log.
+    /// Do not rebuild a SQLite file afterwards; parts of old plaintext may then remain in its free pages and its write-ahead log. A file
+    /// with a table that has no INTEGER PRIMARY KEY is never rebuilt, because that may change rowids; a warning says what to do.
     #[arg(long)]
     no_vacuum: bool,
 }

@@ -7,10 +7,10 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use amanat::error::{Kind, Result};
+use amanat::error::{Error, Kind, Result};
 use amanat::schema::TableSchema;
 use amanat_stores::sqlite::{self, Cleaning, SqliteReport};
-use amanat_stores::{Effort, RevealForm, Task};
+use amanat_stores::{Effort, Observer, RevealForm, Task};
 use common::{Registry, Seen, table};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -393,6 +393,99 @@ fn a_trigger_of_the_source_does_not_change_what_is_revealed() {
         .unwrap();
     reveal(&registry, &file, &people("text"), &copy).0.unwrap();
     assert!(dump(&copy) == masked(before));
+}
+
+#[test]
+fn a_log_that_another_connection_keeps_is_told_and_emptied_by_the_next_run() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 20);
+    let reader = Connection::open(&file).unwrap();
+    reader.pragma_update(None, "journal_mode", "wal").unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM people").unwrap();
+    let told = protect(&registry, &file, &people("text")).0.unwrap().warnings;
+    assert!(told.iter().any(|told| told.contains("keeps the write-ahead log")), "{told:?}");
+    reader.execute_batch("COMMIT").unwrap();
+    let log = || std::fs::metadata(registry.folder.path().join("people.db-wal")).unwrap().len();
+    assert!(log() > 0);
+    let again = protect(&registry, &file, &people("text")).0.unwrap();
+    assert!((again.tally.sealed, log()) == (0, 0) && again.warnings.is_empty(), "{:?}", again.warnings);
+}
+
+#[test]
+fn free_pages_of_a_run_that_was_stopped_are_removed_by_the_next() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 20);
+    protect(&registry, &file, &people("text")).0.unwrap();
+    let free = |connection: &Connection| -> i64 {
+        connection.pragma_query_value(None, "freelist_count", |row| row.get(0)).unwrap()
+    };
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch("CREATE TABLE big (id INTEGER PRIMARY KEY, x); INSERT INTO big (x) VALUES (zeroblob(99999)); DELETE FROM big").unwrap();
+    assert!(free(&connection) > 0);
+    assert_eq!(protect(&registry, &file, &people("text")).0.unwrap().tally.sealed, 0);
+    assert_eq!(free(&connection), 0);
+}
+
+#[test]
+fn a_file_whose_rowids_might_change_is_not_rebuilt() {
+    let tables = [
+        ("other (x)", true),
+        ("other (x INT PRIMARY KEY)", true),
+        ("other (x INTEGER PRIMARY KEY DESC)", true),
+        ("other (x, y, PRIMARY KEY (x, y))", true),
+        ("other (x TEXT PRIMARY KEY) WITHOUT ROWID", false),
+        ("other (x INTEGER, PRIMARY KEY (x)); CREATE VIEW v AS SELECT 1", false),
+        ("other (x INTEGER PRIMARY KEY AUTOINCREMENT)", false),
+    ];
+    for (other, skipped) in tables {
+        let registry = Registry::new();
+        let file = registry.folder.path().join("people.db");
+        fill(&file, "", 20);
+        let connection = Connection::open(&file).unwrap();
+        connection.execute_batch(&format!("CREATE TABLE {other}")).unwrap();
+        connection.execute("INSERT INTO other (x) VALUES (1), (2), (3)", []).ok();
+        connection.execute("DELETE FROM other WHERE x = 1", []).unwrap();
+        let rowids = || -> Option<String> {
+            connection.query_row("SELECT group_concat(rowid || x) FROM other", [], |row| row.get(0)).unwrap()
+        };
+        let before = skipped.then(rowids);
+        let told = protect(&registry, &file, &people("text")).0.unwrap().warnings;
+        assert_eq!(told.iter().any(|told| told.contains("INTEGER PRIMARY KEY")), skipped, "{other} {told:?}");
+        assert_eq!(told.len(), usize::from(skipped), "{told:?}");
+        assert_eq!(skipped.then(rowids), before);
+        assert!(!holds(&file, SECRET), "{other}");
+    }
+}
+
+/// Adds a row behind the run, once.
+struct Adds<'a>(&'a Path);
+
+impl Observer for Adds<'_> {
+    fn refused(&mut self, _: &Error) -> Result<()> {
+        Ok(())
+    }
+
+    fn progress(&mut self, _rows: u64, _input_bytes: u64) {
+        let connection = Connection::open(self.0).unwrap();
+        connection.execute("INSERT OR IGNORE INTO people (id, name) VALUES (-99, 'late')", []).unwrap();
+    }
+}
+
+#[test]
+fn rows_that_are_added_behind_the_run_are_told() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 20);
+    let run = || {
+        let task = Task::Protect(Effort::SealAndVerify);
+        registry.with_plan(&people("text"), task, 1, |plan| {
+            sqlite::protect(plan, &file, "people", Cleaning::Vacuum, &mut Adds(&file)).unwrap().warnings
+        })
+    };
+    assert_eq!(run(), ["rows were added while the run went on; run again"]);
+    assert!(run().is_empty());
 }
 
 #[test]

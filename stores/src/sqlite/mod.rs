@@ -4,6 +4,7 @@
 //! Owns transactions, and the compare-and-swap that loses no concurrent write. Never changes the settings of the user's file, never
 //! overwrites a value before its envelope was opened again and found equal.
 
+mod clean;
 mod copy;
 mod rows;
 mod table;
@@ -43,7 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Cleaning {
     /// Old pages stay as they are; `PRAGMA secure_delete` has zeroed what was freed.
     Keep,
-    /// The file is rebuilt and its write-ahead log emptied.
+    /// The file is rebuilt and its write-ahead log emptied, also after a run that had nothing to change, if free pages or a log are there:
+    /// an earlier run may have been stopped. A file with a table that has neither an INTEGER PRIMARY KEY nor WITHOUT ROWID is not
+    /// rebuilt, because rows of such a table may get other rowids, and whatever stores those would point at other rows; the user is told.
     Vacuum,
 }
 
@@ -106,10 +109,11 @@ pub fn protect(
             table.triggers
         ));
     }
-    if changed && cleaning == Cleaning::Vacuum {
-        warnings.extend(vacuum(&connection).err().map(|error| {
-            format!("the file was not rebuilt ({error}): old plaintext may remain in its free pages; run VACUUM on it")
-        }));
+    if table::number(&connection, &table.count(), &[])? >= next {
+        warnings.push("rows were added while the run went on; run again".to_owned());
+    }
+    if !dry && cleaning == Cleaning::Vacuum {
+        clean::clean(&connection, changed, &mut warnings);
     }
     Ok(SqliteReport { tally: total, warnings })
 }
@@ -329,16 +333,6 @@ fn refuse_changing(
         let reason = std::io::Error::other("each attempt met a newer value");
         let fault = Error::store("others keep changing the row; run again when they have ended", reason);
         observer.refused(&fault.at_row(number))?;
-    }
-    Ok(())
-}
-
-/// Rebuilds the file without what was freed, and empties its write-ahead log.
-fn vacuum(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("VACUUM")?;
-    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    if mode.eq_ignore_ascii_case("wal") {
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     }
     Ok(())
 }
