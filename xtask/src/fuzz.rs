@@ -4,18 +4,22 @@
 use crate::command::{Failure, Place, Run};
 use crate::tools;
 
-/// Seconds for each target in `cargo xtask test`.
-const SMOKE_SECONDS: u64 = 5;
+/// Runs of each target in `cargo xtask test`, from a fixed seed: what passes once passes again. Finding more is for `cargo xtask fuzz`.
+const SMOKE_RUNS: u64 = 20_000;
+/// Seconds after which a target ends in any case, there.
+const SMOKE_SECONDS: u64 = 30;
 
 /// What to fuzz and for how long.
 pub(crate) struct Options {
     seconds: u64,
+    /// Runs from a fixed seed; as many as the seconds give if not set.
+    runs: Option<u64>,
     targets: Vec<String>,
 }
 
 impl Options {
     pub(crate) fn read(arguments: &[String]) -> Result<Self, Failure> {
-        let mut options = Self { seconds: 60, targets: Vec::new() };
+        let mut options = Self { seconds: 60, runs: None, targets: Vec::new() };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match argument.as_str() {
@@ -34,9 +38,9 @@ impl Options {
     }
 }
 
-/// Every target for a few seconds.
+/// Every target for a few seconds, the same way each time.
 pub(crate) fn smoke(place: &Place) -> Result<(), Failure> {
-    run(place, &Options { seconds: SMOKE_SECONDS, targets: Vec::new() })
+    run(place, &Options { seconds: SMOKE_SECONDS, runs: Some(SMOKE_RUNS), targets: Vec::new() })
 }
 
 /// Builds the targets once, then runs each.
@@ -49,7 +53,8 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     let fuzzer = Fuzzer::prepare(place)?;
     fuzzer.command("build").run()?;
     for target in chosen {
-        let found = place.folder(&format!("fuzz-corpus/{target}"))?;
+        let found = place
+            .folder(&format!("fuzz-corpus{}/{target}", if options.runs.is_some() { "-smoke" } else { "" }))?;
         // libFuzzer writes what it finds to the first folder; the committed corpus after it is only read.
         fuzzer
             .command("run")
@@ -57,11 +62,12 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<(), Failure> {
             .args([found, place.root.join("fuzz/corpus").join(target)])
             .args(["--".to_owned(), format!("-max_total_time={}", options.seconds)])
             .args(["-timeout=10", "-max_len=4096", "-verbosity=0", "-print_final_stats=1"])
+            .args(options.runs.iter().flat_map(|runs| ["-seed=1".to_owned(), format!("-runs={runs}")]))
             // Threads that are about to end look like leaks.
             .args(["-detect_leaks=0"])
             .run()?;
     }
-    println!("{} targets, {} s each, no finding", chosen.len(), options.seconds);
+    println!("{} targets, at most {} s each, no finding", chosen.len(), options.seconds);
     Ok(())
 }
 
