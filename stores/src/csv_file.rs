@@ -27,6 +27,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How much of a file is looked at to learn its line end.
 const HEAD_BYTES: usize = 1 << 16;
 const READ_BUFFER_BYTES: usize = 1 << 17;
+/// Read after the end of every file. The reader gives it back as a row of its own, unless a quote is still open, which then swallows
+/// it: so the reader's own grammar says whether the last row is whole.
+const END_MARK: &[u8] = b"\n\0end";
 
 /// Protects or reveals a CSV file with a header. Without an output nothing is written (dry run).
 ///
@@ -41,15 +44,17 @@ pub fn run(
 ) -> Result<Tally> {
     let (head, input) = Head::read(input).map_err(stream::cannot_read)?;
     let ended = AtomicBool::new(true);
-    let input = Bounded { input, left: 2 * MAX_ROW_BYTES, last: None, ended: &ended };
+    let input = Bounded { input, left: 2 * MAX_ROW_BYTES, given: 0, mark: None, last: None, ended: &ended };
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .buffer_capacity(READ_BUFFER_BYTES)
         .from_reader(input);
     let mut header = ByteRecord::new();
-    if !reader.read_byte_record(&mut header).map_err(read_fault)? {
-        return Err(Error::schema("the file is empty: its first line must name the columns"));
+    match read_row(&mut reader, &mut header)? {
+        Row::Whole => {}
+        Row::None => return Err(Error::schema("the file is empty: its first line must name the columns")),
+        Row::Open => return Err(open_quote("in the first line")),
     }
     let csv = Csv { columns: match_header(plan.table, &header)?, line_end: head.line_end };
     if let Some(output) = output.as_mut() {
@@ -116,10 +121,13 @@ impl Head {
     }
 }
 
-/// A reader that stops at a row that is too long, and that notices how the file ends.
+/// A reader that stops at a row that is too long, that notices how the file ends, and that puts [`END_MARK`] there.
 struct Bounded<'a, R> {
     input: R,
     left: u64,
+    given: u64,
+    /// What is left of the mark, once the input has ended.
+    mark: Option<&'static [u8]>,
     last: Option<u8>,
     ended: &'a AtomicBool,
 }
@@ -129,14 +137,54 @@ impl<R: Read> Read for Bounded<'_, R> {
         if self.left == 0 {
             return Err(io::Error::other("a row is longer than 64 MiB; is a quote never closed?"));
         }
-        let read = self.input.read(buffer)?;
-        self.left = self.left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
-        match buffer.get(..read).and_then(<[u8]>::last) {
-            Some(last) => self.last = Some(*last),
-            None => self.ended.store(matches!(self.last, Some(b'\r' | b'\n')), Ordering::Relaxed),
+        let mut read = 0;
+        if self.mark.is_none() {
+            read = self.input.read(buffer)?;
+            match buffer.get(..read).and_then(<[u8]>::last) {
+                Some(last) => self.last = Some(*last),
+                None => {
+                    self.ended.store(matches!(self.last, Some(b'\r' | b'\n')), Ordering::Relaxed);
+                    self.mark = Some(END_MARK);
+                }
+            }
         }
+        if let Some(mark) = &mut self.mark {
+            read = mark.read(buffer)?;
+        }
+        let bytes = u64::try_from(read).unwrap_or(u64::MAX);
+        (self.given, self.left) = (self.given.saturating_add(bytes), self.left.saturating_sub(bytes));
         Ok(read)
     }
+}
+
+/// What the reader found.
+enum Row {
+    /// A row.
+    Whole,
+    /// A row that ends with the file, inside a quote.
+    Open,
+    /// The end of the file.
+    None,
+}
+
+fn read_row<R: Read>(reader: &mut csv::Reader<Bounded<'_, R>>, record: &mut ByteRecord) -> Result<Row> {
+    if !reader.read_byte_record(record).map_err(read_fault)? {
+        return Ok(Row::None);
+    }
+    let input = reader.get_ref();
+    if input.mark.is_none_or(|mark| !mark.is_empty()) || reader.position().byte() < input.given {
+        return Ok(Row::Whole);
+    }
+    // The mark was read: alone, or at the end of a cell that was never closed.
+    let alone = record.len() == 1 && record.get(0) == END_MARK.get(1..);
+    record.clear();
+    Ok(if alone { Row::None } else { Row::Open })
+}
+
+fn open_quote(place: &str) -> Error {
+    Error::malformed(format!(
+        "a quote is never closed {place}; close it: the rest of the file is read as one cell"
+    ))
 }
 
 fn read_fault(error: csv::Error) -> Error {
@@ -165,8 +213,13 @@ impl CsvBatch {
                 self.records.push(ByteRecord::new());
             }
             let Some(record) = self.records.get_mut(self.count) else { break };
-            if !reader.read_byte_record(record).map_err(read_fault)? {
-                break;
+            match read_row(reader, record)? {
+                Row::Whole => {}
+                Row::None => break,
+                Row::Open => {
+                    let row = self.first_row + u64::try_from(self.count).unwrap_or_default();
+                    return Err(open_quote("in this row").at_row(row));
+                }
             }
             self.count += 1;
             self.input_bytes = reader.position().byte();

@@ -263,3 +263,59 @@ fn a_quote_that_is_never_closed_does_not_take_all_memory() {
     let error = error.unwrap_err();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("never closed"));
 }
+
+#[test]
+fn a_quote_that_is_never_closed_stops_the_run() {
+    let registry = Registry::new();
+    let run = |text: &str| {
+        let text = format!("id,name,note,born,district\n{text}");
+        registry.run(CSV, &people(), Task::Protect(Effort::Seal), 2, text.as_bytes())
+    };
+    for (text, row) in [
+        ("1,,,,x\n2,,,,\"y\n3,,,,z\n4,,,,w", 2),
+        ("1,,,,x\n2,,,,\"y\n3,,,,z\n4,,,,w\n", 2),
+        ("1,\"a,,,\n2,,,,\n", 1),
+        ("1,,,,x\n2,,,,\"", 2),
+        ("1,,,,x\n2,,,,\"a\"\"\r\n", 2),
+        ("1,,,,x\n2,,,,\"a\"\"\"\"", 2),
+    ] {
+        let error = run(text).err().unwrap();
+        assert_eq!((error.kind(), error.row()), (Kind::Malformed, Some(row)), "{text}: {error}");
+        assert!(error.to_string().contains("a quote is never closed"), "{error}");
+    }
+    let error = registry.run(
+        CSV,
+        &people(),
+        Task::Protect(Effort::Seal),
+        2,
+        b"id,name,note,born,\"district\n1,a,b,,\n",
+    );
+    let error = error.err().unwrap();
+    assert!(error.kind() == Kind::Malformed && error.to_string().contains("in the first line"), "{error}");
+}
+
+#[test]
+fn quotes_that_open_nothing_are_ordinary_characters() {
+    let registry = Registry::new();
+    for (rows, count) in [
+        ("1,,,,five \" wide\n2,,,,a\"", 2),
+        ("1,,,,\"a\" b \"c\n2,,,,x\n", 2),
+        ("1,,,,\"a\"\"\"", 1),
+        ("1,,,,\"a\"\r\n", 1),
+        ("1,,,,\"\n\0end\"\n", 1),
+        ("1,,,,\n\n", 1),
+        ("1,,,,\r", 1),
+        ("", 0),
+    ] {
+        let text = format!("id,name,note,born,district\n{rows}");
+        let sealed = registry.protect(CSV, &people(), text.as_bytes());
+        assert_eq!((sealed.tally.rows, sealed.faults.len()), (count, 0), "{rows}");
+    }
+    let text = "id,name,note,born,district\n\0end\n1,,,,\n";
+    let sealed = registry.protect(CSV, &people(), text.as_bytes());
+    assert_eq!(
+        (sealed.tally.rows, sealed.faults.len()),
+        (2, 1),
+        "the mark in the middle is a row like another"
+    );
+}
