@@ -20,6 +20,10 @@ pub(crate) struct Args {
     /// Count what would be done and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Seal anew what an older key sealed, and refuse rows with plaintext in a sealed column: for rotation. Without it, plaintext that
+    /// somebody wrote there becomes a genuine sealed value.
+    #[arg(long)]
+    reseal_only: bool,
     /// Do not rebuild a SQLite file afterwards; parts of old plaintext may then remain in its free pages and its write-ahead log. A file
     /// with a table that has no INTEGER PRIMARY KEY is never rebuilt, because that may change rowids; a warning says what to do.
     #[arg(long)]
@@ -28,6 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let effort = if args.dry_run { Effort::DryRun } else { Effort::Seal };
+    let task = if args.reseal_only { Task::Reseal(effort) } else { Task::Protect(effort) };
     let cleaning = if args.no_vacuum { Cleaning::Keep } else { Cleaning::Vacuum };
-    args.work.run(ui, Wish { verb: "protect", task: Task::Protect(effort), cleaning })
+    args.work.run(ui, Wish { verb: "protect", task, cleaning })
 }

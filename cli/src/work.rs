@@ -345,5 +345,5 @@ fn is_dash(path: &Path) -> bool {
 }
 
 const fn is_dry(wish: Wish<'_>) -> bool {
-    matches!(wish.task, Task::Protect(Effort::DryRun))
+    matches!(wish.task.protecting(), Some((Effort::DryRun, _)))
 }

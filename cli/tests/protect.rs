@@ -382,3 +382,15 @@ fn a_sqlite_table_is_protected_in_place_and_revealed_into_a_copy() {
     assert_eq!(dump("copy.db"), before);
     assert!(dump("people.db") != before);
 }
+
+#[test]
+fn plaintext_among_sealed_values_is_refused_with_reseal_only() {
+    let folder = folder();
+    protect(&folder, "in.csv -o sealed.csv").code(0);
+    let sealed = folder.read("sealed.csv");
+    folder.write("mixed.csv", format!("{sealed}9,inserted,3520212345671,,1990-01-31,Lahore\n"));
+    let ran = protect(&folder, "mixed.csv --reseal-only --dry-run").code(1);
+    assert!(ran.err.contains("plaintext stands in a sealed column"), "{}", ran.err);
+    protect(&folder, "mixed.csv --reseal-only -o resealed.csv").code(1);
+    assert_eq!(folder.read("resealed.csv"), sealed);
+}

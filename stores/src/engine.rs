@@ -8,6 +8,7 @@ use std::fmt;
 use amanat::error::{Error, Kind, Result};
 use amanat::ident::KeyId;
 use amanat::schema::{FieldPolicy, TableSchema};
+use amanat::value::ValueRef;
 use amanat::{
     Allowance, EnvelopeBatch, FieldContext, FieldOpener, FieldSealer, OpenOptions, RecordId, SealOptions,
 };
@@ -46,6 +47,18 @@ pub struct Protector<'s> {
     sealers: Vec<FieldSealer>,
     allowance: Option<Allowance>,
     effort: Effort,
+    source: Source,
+}
+
+/// What a protector takes values from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// Plaintext and envelopes.
+    Any,
+    /// Envelopes only: a row with plaintext in a sealed column is refused. For columns that are sealed already: whoever can write to the
+    /// store could else put plaintext there and have it made authentic.
+    SealedOnly,
 }
 
 /// How far a protector goes.
@@ -103,9 +116,14 @@ impl<'s> Protector<'s> {
     ///
     /// # Errors
     /// As [`FieldOpener::new`].
-    pub fn new(session: &'s KeyringSession<'s>, table: &'s TableSchema, effort: Effort) -> Result<Self> {
+    pub fn new(
+        session: &'s KeyringSession<'s>,
+        table: &'s TableSchema,
+        effort: Effort,
+        source: Source,
+    ) -> Result<Self> {
         let readers = readers(session, table)?;
-        Ok(Self { session, table, readers, sealers: Vec::new(), allowance: None, effort })
+        Ok(Self { session, table, readers, sealers: Vec::new(), allowance: None, effort, source })
     }
 
     /// Protects a batch; `out` is emptied first. A row with a cell that cannot be protected is refused whole.
@@ -152,6 +170,11 @@ impl<'s> Protector<'s> {
             let slot = match rows.cell(row, position).and_then(|stored| reader.decide(record, stored)) {
                 Ok(Decision::Absent) => Slot::Absent,
                 Ok(Decision::Keep) => Slot::Unchanged,
+                Ok(Decision::Seal(value)) if self.source == Source::SealedOnly => {
+                    fits = false;
+                    out.fault(not_sealed(&value).at_field(reader.policy.name()).at_row(rows.number(row)));
+                    Slot::Unchanged
+                }
                 Ok(Decision::Seal(value)) => {
                     column.push(ToSeal { record: record.clone(), value });
                     Slot::New(column.len() - 1, None)
@@ -333,6 +356,18 @@ impl SealedRows {
             self.tally.key(primary).kept = self.tally.kept;
         }
     }
+}
+
+/// Why a value that is not sealed is refused where all must be.
+fn not_sealed(value: &Plain<'_>) -> Error {
+    Error::schema(match value.as_ref() {
+        ValueRef::Null => {
+            "nothing stands where a sealed value belongs; find out who removed it, or protect without --reseal-only if it may be absent"
+        }
+        _ => {
+            "plaintext stands in a sealed column; find out who wrote it, and protect without --reseal-only only if it is right"
+        }
+    })
 }
 
 /// A reader for each sealed field of a table.

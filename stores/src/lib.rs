@@ -24,7 +24,7 @@ mod text_value;
 
 pub use cell::Stored;
 pub use durable::{Access, PartFile};
-pub use engine::{Effort, NewCell, Protector, Rows, SealedRows};
+pub use engine::{Effort, NewCell, Protector, Rows, SealedRows, Source};
 pub use keyring_file::KeyringPath;
 pub use reveal::{RevealForm, Revealer, Shown};
 pub use session::KeyringSession;

@@ -12,7 +12,7 @@ use amanat::mask::Masked;
 use amanat::schema::TableSchema;
 use amanat::value::ValueRef;
 
-use crate::engine::{Effort, NewCell, Protector, Rows, SealedRows};
+use crate::engine::{Effort, NewCell, Protector, Rows, SealedRows, Source};
 use crate::pipeline::{self, Output};
 use crate::reveal::{RevealForm, Revealer, Shown};
 use crate::session::KeyringSession;
@@ -44,8 +44,22 @@ pub struct Plan<'a> {
 pub enum Task<'a> {
     /// Protect, with this effort.
     Protect(Effort),
+    /// Seal anew what is sealed otherwise than now asked for, with this effort; rows with plaintext in a sealed column are refused.
+    Reseal(Effort),
     /// Reveal these fields, or all if none are named, in this form.
     Reveal(&'a [String], RevealForm),
+}
+
+impl Task<'_> {
+    /// Effort and source of a run that protects.
+    #[must_use]
+    pub const fn protecting(&self) -> Option<(Effort, Source)> {
+        match self {
+            Self::Protect(effort) => Some((*effort, Source::Any)),
+            Self::Reseal(effort) => Some((*effort, Source::SealedOnly)),
+            Self::Reveal(..) => None,
+        }
+    }
 }
 
 /// Is told what happens while a run goes on.
@@ -141,14 +155,17 @@ enum Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(plan: Plan<'a>) -> Result<Self> {
         Ok(match plan.task {
-            Task::Protect(effort) => {
-                let protector = Protector::new(plan.session, plan.table, effort)?;
-                Self::Protect(protector, Box::default(), effort)
-            }
+            Task::Protect(effort) => Self::protect(plan, effort, Source::Any)?,
+            Task::Reseal(effort) => Self::protect(plan, effort, Source::SealedOnly)?,
             Task::Reveal(fields, form) => {
                 Self::Reveal(Revealer::new(plan.session, plan.table, fields, form)?)
             }
         })
+    }
+
+    fn protect(plan: Plan<'a>, effort: Effort, source: Source) -> Result<Self> {
+        let protector = Protector::new(plan.session, plan.table, effort, source)?;
+        Ok(Self::Protect(protector, Box::default(), effort))
     }
 
     fn work<F: Format>(&mut self, format: &F, batch: &F::Batch, output: &mut Output) -> Result<()> {

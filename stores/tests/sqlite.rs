@@ -489,6 +489,39 @@ fn rows_that_are_added_behind_the_run_are_told() {
 }
 
 #[test]
+fn plaintext_among_sealed_values_is_refused_when_only_these_are_sealed_anew() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 20);
+    let schema = people("text");
+    protect(&registry, &file, &schema).0.unwrap();
+    registry.rotate();
+    let connection = Connection::open(&file).unwrap();
+    let changes = [
+        "UPDATE people SET name = 'inserted' WHERE id = -5",
+        "UPDATE people SET born = NULL WHERE id = -2",
+        "UPDATE people SET \"the \"\"note\"\"\" = NULL WHERE id = 1",
+    ];
+    changes.iter().for_each(|sql| assert_eq!(connection.execute(sql, []).unwrap(), 1, "{sql}"));
+    let before = dump(&file);
+    for effort in [Effort::DryRun, Effort::SealAndVerify] {
+        let mut seen = Seen::default();
+        let report = registry.with_plan(&schema, Task::Reseal(effort), 2, |plan| {
+            sqlite::protect(plan, &file, "people", Cleaning::Vacuum, &mut seen)
+        });
+        let tally = report.unwrap().tally;
+        assert_eq!((tally.refused_rows, tally.sealed, tally.rows), (2, 0, 20), "{seen:?}");
+        assert!(tally.resealed > 100, "{tally:?}");
+        assert!(seen.faults.iter().all(|fault| fault.2 == Kind::Schema), "{seen:?}");
+        assert_eq!((seen.faults[0].0, seen.faults[0].1.as_str()), (1, "name"));
+        assert!(seen.faults[0].3.starts_with("plaintext stands in a sealed column"), "{seen:?}");
+        assert!(seen.faults[1].3.starts_with("nothing stands where"), "{seen:?}");
+        assert!(dump(&file)[..2] == before[..2]);
+    }
+    assert!(dump(&file)[3] != before[3]);
+}
+
+#[test]
 fn tables_and_columns_that_do_not_fit_are_refused() {
     let registry = Registry::new();
     let file = registry.folder.path().join("people.db");

@@ -24,7 +24,7 @@ use self::rows::{KeyPart, SqlRow, SqlRows};
 use self::table::SqlTable;
 use crate::columns::Role;
 use crate::engine::{Effort, NewCell, Protector, SealedRows};
-use crate::stream::{Observer, Plan, Task};
+use crate::stream::{Observer, Plan};
 use crate::tally::Tally;
 
 /// Rows of one transaction.
@@ -82,7 +82,10 @@ pub fn protect(
     cleaning: Cleaning,
     observer: &mut dyn Observer,
 ) -> Result<SqliteReport> {
-    let dry = matches!(plan.task, Task::Protect(Effort::DryRun));
+    let Some((effort, source)) = plan.task.protecting() else {
+        return Err(Error::misuse("a plan to reveal was given where one to protect belongs"));
+    };
+    let dry = effort == Effort::DryRun;
     let flags = if dry { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
     let effort = if dry { Effort::DryRun } else { Effort::SealAndVerify };
     let mut connection = open(file, flags)?;
@@ -90,7 +93,7 @@ pub fn protect(
     if !dry {
         connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
     }
-    let worker = || Ok((Protector::new(plan.session, plan.table, effort)?, SealedRows::default()));
+    let worker = || Ok((Protector::new(plan.session, plan.table, effort, source)?, SealedRows::default()));
     let mut workers = (0..plan.jobs.get()).map(|_| worker()).collect::<Result<Vec<_>>>()?;
     let mut total = Tally::default();
     let (mut after, mut next) = (None, 1);
@@ -163,7 +166,7 @@ fn protect_batch(
         let parts = || workers.iter().zip(batch.chunks(part_rows));
         let changes =
             parts().flat_map(|((_, sealed), rows)| changes(table, sealed, rows)).collect::<Vec<_>>();
-        let lost = if matches!(plan.task, Task::Protect(Effort::DryRun)) {
+        let lost = if matches!(plan.task.protecting(), Some((Effort::DryRun, _))) {
             Vec::new()
         } else {
             write(connection, table, &changes)?
