@@ -91,7 +91,10 @@ impl Verb {
 }
 
 fn panic_note(place: Option<&panic::Location<'_>>) -> String {
-    let place = place.map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+    // The file's name alone: the path of a dependency tells where the program was built.
+    let name = |place: &panic::Location<'_>| place.file().rsplit(['/', '\\']).next().map(str::to_owned);
+    let place =
+        place.and_then(|place| Some(format!(" at {}:{}", name(place)?, place.line()))).unwrap_or_default();
     format!(
         "error: a fault in amanat itself{place}; what was being written is not in place\nhelp: report this line; it holds no data"
     )
@@ -107,7 +110,7 @@ mod tests {
         assert_eq!(exit_code(panicked, &Ui::detect()), 2);
         let note = panic_note(Some(panic::Location::caller()));
         assert!(
-            note.starts_with("error: ") && note.contains("main.rs") && note.contains("\nhelp: "),
+            note.starts_with("error: ") && note.contains(" at main.rs:") && note.contains("\nhelp: "),
             "{note}"
         );
     }

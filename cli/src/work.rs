@@ -19,6 +19,7 @@ use clap::ValueEnum;
 
 use crate::exceptions::{self, Exceptions};
 use crate::fault::{Fault, Outcome, Result};
+use crate::keys::KeyPrefix;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::schema;
@@ -57,7 +58,10 @@ pub(crate) struct WorkArgs {
     /// File for rows that are refused: row number, field and reason, never a value. Made only if there are some.
     #[arg(long, value_name = "FILE")]
     exceptions: Option<PathBuf>,
-    /// Overwrite an output that exists.
+    /// Open with this suspended or compromised key too, named by its id or at least 4 of the id's first digits; may be repeated.
+    #[arg(long, value_name = "KEYID")]
+    break_glass: Vec<KeyPrefix>,
+    /// Overwrite an output or exceptions file that exists.
     #[arg(long)]
     force: bool,
     /// Report as JSON: on standard output, or on standard error if the rows go to standard output.
@@ -95,17 +99,26 @@ enum Target {
     File(PathBuf),
 }
 
+/// What a run gives.
+struct Done {
+    tally: Tally,
+    warnings: Vec<String>,
+    /// The output, whole but not yet in place.
+    part: Option<PartFile>,
+}
+
 impl WorkArgs {
     /// Turns the arguments into a plan, runs it, and tells what was done.
     pub(crate) fn run(&self, ui: &Ui, wish: Wish<'_>) -> Result<Outcome> {
         let format = self.format()?;
         let target = self.target(format, wish)?;
-        let exceptions_path = self.exceptions_path(&target, wish);
+        let exceptions_path = self.exceptions_path(&target, wish)?;
         let schema = schema::read(&self.schema)?;
         let table = self.table(&schema)?;
         let (keyring, kek) = (self.unlock.path(), self.unlock.kek()?);
         let session = KeyringSession::unlock(&keyring, &*kek, &unlock::now);
         let session = session.map_err(|error| keyring_fault(error, &keyring))?;
+        let session = self.break_glass(ui, session)?;
         let jobs = self.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
         let plan = Plan { session: &session, table, task: wish.task, jobs };
         let sql_table = self.sql_table.as_deref().unwrap_or(table.name().as_str());
@@ -124,8 +137,13 @@ impl WorkArgs {
         if let Err(error) = session.give_back() {
             ui.warn(format!("messages that were reserved and not sealed stay counted: {error}"));
         }
-        let exceptions = watcher.exceptions.finish()?;
-        let (tally, warnings) = ran?;
+        let listed = watcher.exceptions.finish();
+        let Done { tally, warnings, part } = ran?;
+        let exceptions = listed?;
+        // Only now: an output that lacks refused rows never stands there without their list.
+        if let Some(part) = part {
+            part.commit()?;
+        }
         let report = Report {
             verb: wish.verb,
             table: table.name().as_str(),
@@ -142,6 +160,21 @@ impl WorkArgs {
         Ok(report.outcome())
     }
 
+    /// Lets the keys open that were named for it. Whoever reads the messages learns of each, `--quiet` or not.
+    fn break_glass<'a>(&self, ui: &Ui, session: KeyringSession<'a>) -> Result<KeyringSession<'a>> {
+        let (keys, mut named) = (session.field_keys(), Vec::new());
+        for prefix in &self.break_glass {
+            let key = prefix.find(keys.iter())?;
+            ui.warn(format!(
+                "breaking the glass: key {} is {} and opens in this run",
+                key.id.short(),
+                key.state
+            ));
+            named.push(key.id);
+        }
+        Ok(session.with_break_glass(named))
+    }
+
     fn execute(
         &self,
         format: Format,
@@ -150,14 +183,14 @@ impl WorkArgs {
         sql_table: &str,
         target: &Target,
         watcher: &mut Watcher<'_>,
-    ) -> Result<(Tally, Vec<String>)> {
+    ) -> Result<Done> {
         if format == Format::Sqlite {
             let report = match target {
                 Target::File(copy) => sqlite::reveal(plan, &self.input, sql_table, copy, watcher),
                 _ => sqlite::protect(plan, &self.input, sql_table, wish.cleaning, watcher),
             };
             let report = report.map_err(|error| self.fault(error))?;
-            return Ok((report.tally, report.warnings));
+            return Ok(Done { tally: report.tally, warnings: report.warnings, part: None });
         }
         let access = if wish.verb == "reveal" { Access::Owner } else { Access::Default };
         let mut part = match target {
@@ -175,11 +208,7 @@ impl WorkArgs {
             Format::Jsonl => json_lines::run(plan, input, output, watcher),
             _ => csv_file::run(plan, input, output, watcher),
         };
-        let tally = tally.map_err(|error| self.fault(error))?;
-        if let Some(part) = part {
-            part.commit()?;
-        }
-        Ok((tally, Vec::new()))
+        Ok(Done { tally: tally.map_err(|error| self.fault(error))?, warnings: Vec::new(), part })
     }
 
     fn open_input(&self) -> Result<Box<dyn Read + Send>> {
@@ -247,30 +276,55 @@ impl WorkArgs {
     }
 
     fn output_file(&self, path: &Path) -> Result<Target> {
-        let same = std::fs::canonicalize(path).ok().zip(std::fs::canonicalize(&self.input).ok());
-        if same.is_some_and(|(output, input)| output == input) {
-            return Err(Fault::new(format!("{} is input and output at once", path.display()))
-                .help("write to another file, look at it, then replace the first"));
+        self.is_no_source(path, "output")?;
+        self.may_write(path, "output")?;
+        Ok(Target::File(path.to_path_buf()))
+    }
+
+    /// Where refused rows are listed. The list of an earlier run, under the name that this program gives it, is replaced.
+    fn exceptions_path(&self, target: &Target, wish: Wish<'_>) -> Result<Option<PathBuf>> {
+        let output = if let Target::File(path) = target { Some(path.as_path()) } else { None };
+        let beside = output.or(Some(self.input.as_path()).filter(|path| !is_dash(path)));
+        let path = match &self.exceptions {
+            Some(path) => path.clone(),
+            None if is_dry(wish) => return Ok(None),
+            None => exceptions::default_path(beside),
+        };
+        self.is_no_source(&path, "exceptions file")?;
+        if output.is_some_and(|output| is_same(output, &path)) {
+            return Err(at_once(&path, "output", "exceptions file"));
         }
+        if self.exceptions.is_some() {
+            self.may_write(&path, "exceptions file")?;
+        }
+        Ok(Some(path))
+    }
+
+    /// Refuses to write over a file that the run reads, whatever `--force` says.
+    fn is_no_source(&self, path: &Path, role: &str) -> Result<()> {
+        let keyring = self.unlock.path();
+        let (pin, kek) = (keyring.pin_path(), &self.unlock.kek);
+        let sources = [
+            ("input", Some(self.input.as_path()).filter(|path| !is_dash(path))),
+            ("schema", Some(self.schema.as_path())),
+            ("keyring", Some(keyring.path())),
+            ("the keyring's pin", Some(pin.as_path())),
+            ("key file", kek.key_file.as_deref()),
+            ("passphrase file", kek.passphrase_file.as_deref()),
+        ];
+        let source = sources.iter().find(|(_, source)| source.is_some_and(|source| is_same(source, path)));
+        source.map_or(Ok(()), |(source, _)| Err(at_once(path, source, role)))
+    }
+
+    fn may_write(&self, path: &Path, role: &str) -> Result<()> {
         match std::fs::symlink_metadata(path) {
             Ok(found) if !found.is_file() => {
                 Err(Fault::new(format!("{} is there already and is no ordinary file", path.display())))
             }
             Ok(_) if !self.force => Err(Fault::new(format!("{} is there already", path.display()))
-                .help("name another output, or overwrite it with --force")),
-            _ => Ok(Target::File(path.to_path_buf())),
+                .help(format!("name another {role}, or overwrite it with --force"))),
+            _ => Ok(()),
         }
-    }
-
-    fn exceptions_path(&self, target: &Target, wish: Wish<'_>) -> Option<PathBuf> {
-        if is_dry(wish) || self.exceptions.is_some() {
-            return self.exceptions.clone();
-        }
-        let input = Some(self.input.as_path()).filter(|path| !is_dash(path));
-        Some(exceptions::default_path(match target {
-            Target::File(path) => Some(path),
-            _ => input,
-        }))
     }
 
     fn table<'s>(&self, schema: &'s Schema) -> Result<&'s TableSchema> {
@@ -338,6 +392,23 @@ impl Observer for Watcher<'_> {
     fn progress(&mut self, rows: u64, input_bytes: u64) {
         self.progress.tell(rows, if self.by_rows { rows } else { input_bytes });
     }
+}
+
+/// Whether two paths name one file, which need not be there yet.
+fn is_same(left: &Path, right: &Path) -> bool {
+    let place = |path: &Path| {
+        std::fs::canonicalize(path).ok().or_else(|| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+            Some(folder.join(path.file_name()?))
+        })
+    };
+    left == right || place(left).zip(place(right)).is_some_and(|(left, right)| left == right)
+}
+
+fn at_once(path: &Path, one: &str, other: &str) -> Fault {
+    Fault::new(format!("{} is {one} and {other} at once", path.display()))
+        .help("write to another file, look at it, then replace the first")
 }
 
 fn is_dash(path: &Path) -> bool {

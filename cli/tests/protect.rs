@@ -384,6 +384,63 @@ fn a_sqlite_table_is_protected_in_place_and_revealed_into_a_copy() {
 }
 
 #[test]
+fn the_list_of_refused_rows_is_never_written_over_a_file_of_the_run() {
+    let folder = folder();
+    folder.write("in.csv", format!("{CSV}5,a\n"));
+    let files = ["in.csv", "registry.keyring", "registry.keyring.pin", "schema.toml", "k.key"];
+    let before = files.map(|name| folder.read(name));
+    for name in files {
+        let ran = protect(&folder, &format!("in.csv -o out.csv --exceptions ./{name} --force"));
+        ran.refused("and exceptions file at once");
+        if name != "in.csv" {
+            protect(&folder, &format!("in.csv -o {name} --force")).refused("and output at once");
+        }
+    }
+    protect(&folder, "in.csv -o out.csv --exceptions ./out.csv")
+        .refused("output and exceptions file at once");
+    assert_eq!(files.map(|name| folder.read(name)), before);
+    folder.write("why.csv", "precious");
+    protect(&folder, "in.csv -o out.csv --exceptions why.csv").refused("why.csv is there already");
+    assert_eq!((folder.read("why.csv").as_str(), folder.path("out.csv").exists()), ("precious", false));
+    protect(&folder, "in.csv -o out.csv --exceptions why.csv --force").code(1);
+    assert!(folder.read("why.csv").contains("\n4,,malformed,"));
+}
+
+#[test]
+fn an_output_without_the_list_of_its_refused_rows_is_not_put_in_place() {
+    let folder = folder();
+    folder.write("in.csv", format!("{CSV}5,a\n"));
+    fs::create_dir(folder.path("out.csv.exceptions.csv")).unwrap();
+    let ran = protect(&folder, "in.csv -o out.csv").code(2);
+    assert!(ran.err.contains("out.csv.exceptions.csv: cannot be put in place"), "{}", ran.err);
+    assert!(!folder.path("out.csv").exists(), "{:?}", folder.names());
+}
+
+#[test]
+fn a_suspended_key_opens_only_if_it_is_named_and_that_is_said() {
+    let folder = folder();
+    protect(&folder, "in.csv -o old.csv").code(0);
+    let keyring: serde_json::Value = serde_json::from_str(&folder.read("registry.keyring")).unwrap();
+    let id = keyring["keysets"][0]["keys"][0]["id"].as_str().unwrap();
+    let keys = "--keyring registry.keyring --key-file k.key";
+    folder.run(&format!("keys add {keys} --purpose field --activate")).code(0);
+    folder.run(&format!("keys suspend {keys} {id}")).code(0);
+    reveal(&folder, "old.csv -o plain.csv").code(1);
+    assert_eq!(folder.read("plain.csv").lines().count(), 1);
+    for name in [id, &id[..6]] {
+        let ran = reveal(&folder, &format!("old.csv -o plain.csv --force -q --break-glass {name}")).code(0);
+        let warning = format!("warning: breaking the glass: key {} is suspended and opens", &id[..8]);
+        assert!(ran.err.contains(&warning), "{}", ran.err);
+        assert_eq!(folder.read("plain.csv"), CSV);
+    }
+    let ran = protect(&folder, &format!("old.csv -o new.csv --break-glass {id}")).code(0);
+    assert!(ran.err.contains("11 re-sealed") && ran.err.contains("breaking the glass"), "{}", ran.err);
+    reveal(&folder, "new.csv -o plain.csv --force").code(0);
+    reveal(&folder, "new.csv -o no.csv --break-glass 0000aaaa").refused("no key of this keyring begins");
+    reveal(&folder, "new.csv -o no.csv --break-glass nothex").code(2);
+}
+
+#[test]
 fn plaintext_among_sealed_values_is_refused_with_reseal_only() {
     let folder = folder();
     protect(&folder, "in.csv -o sealed.csv").code(0);

@@ -9,9 +9,7 @@ use amanat::error::{Error, Kind, Result};
 use amanat::ident::KeyId;
 use amanat::schema::{FieldPolicy, TableSchema};
 use amanat::value::ValueRef;
-use amanat::{
-    Allowance, EnvelopeBatch, FieldContext, FieldOpener, FieldSealer, OpenOptions, RecordId, SealOptions,
-};
+use amanat::{Allowance, EnvelopeBatch, FieldContext, FieldOpener, FieldSealer, RecordId, SealOptions};
 
 use crate::cell::{CellReader, Decision, Plain, Stored};
 use crate::session::KeyringSession;
@@ -376,7 +374,7 @@ pub(crate) fn readers(session: &KeyringSession<'_>, table: &TableSchema) -> Resu
         let reader = |policy: &FieldPolicy| {
             let (registry, name) = (keys.registry().clone(), table.name().clone());
             let context = FieldContext::new(registry, name, policy.name().clone());
-            let opener = FieldOpener::new(keys, &context, &OpenOptions::default())?;
+            let opener = FieldOpener::new(keys, &context, &session.open_options())?;
             Ok(CellReader::new(policy.clone(), opener, session.primary()))
         };
         table.sealed().map(reader).collect()

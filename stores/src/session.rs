@@ -7,10 +7,10 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use amanat::Allowance;
 use amanat::error::{Error, Result};
 use amanat::ident::{KeyId, Timestamp};
-use amanat::keys::{Field, Kek, Keyring, Keyset, Purpose};
+use amanat::keys::{Field, Kek, KeyInfo, Keyring, Keyset, Purpose};
+use amanat::{Allowance, OpenOptions};
 
 use crate::keyring_file::KeyringPath;
 
@@ -25,6 +25,8 @@ pub struct KeyringSession<'a> {
     kek: &'a (dyn Kek + Sync),
     clock: &'a (dyn Fn() -> Result<Timestamp> + Sync),
     primary: KeyId,
+    /// Keys whose state lets them open only if a person names them.
+    break_glass: Vec<KeyId>,
     state: Mutex<State>,
 }
 
@@ -48,13 +50,31 @@ impl<'a> KeyringSession<'a> {
         let keyring = path.unlock(kek)?;
         let primary = keyring.field_keys()?.primary();
         let state = State { keyring, current: None, reserved: Vec::new(), step: FIRST_STEP };
-        Ok(Self { path, kek, clock, primary, state: Mutex::new(state) })
+        Ok(Self { path, kek, clock, primary, break_glass: Vec::new(), state: Mutex::new(state) })
+    }
+
+    /// Names keys that are suspended or compromised and shall open nevertheless. Log every use: this is breaking the glass.
+    #[must_use]
+    pub fn with_break_glass(mut self, keys: Vec<KeyId>) -> Self {
+        self.break_glass = keys;
+        self
+    }
+
+    /// How the values of a run are opened.
+    pub(crate) fn open_options(&self) -> OpenOptions {
+        OpenOptions { break_glass: self.break_glass.clone(), ..OpenOptions::default() }
     }
 
     /// Id of the key that seals fields.
     #[must_use]
     pub const fn primary(&self) -> KeyId {
         self.primary
+    }
+
+    /// What is known of the keys of fields, the oldest first.
+    #[must_use]
+    pub fn field_keys(&self) -> Vec<KeyInfo> {
+        self.lock().keyring.keys().filter(|key| key.purpose == Purpose::Field).cloned().collect()
     }
 
     /// Works with the keys of fields.

@@ -10,6 +10,8 @@ use clap::Subcommand;
 use crate::fault::{Outcome, Result};
 use crate::ui::Ui;
 
+pub(crate) use change::KeyPrefix;
+
 /// Look at the keys and slots of a keyring, and change them.
 ///
 /// A key is made (`add`), becomes the one that seals (`activate`), and later only opens (`retire`). `keys states` shows what each
