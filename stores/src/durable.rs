@@ -11,6 +11,8 @@ use amanat::error::{Error, Result};
 
 /// Ending of the name of a file that is still being written.
 const PART_SUFFIX: &str = ".amanat-part";
+/// How often a part file is made anew because another starter removed it; whoever loses so often has a busy rival.
+const TRIES: u32 = 100;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +43,22 @@ impl PartFile {
     /// `Store` if another process is writing the same target, or if the folder cannot be written.
     pub fn create(target: &Path, access: Access) -> Result<Self> {
         let part = part_path(target)?;
-        remove_leftover(&part)?;
-        let file = create_new(&part, access).map_err(|error| failed(target, "cannot be written", error))?;
-        let this = Self { file, part, target: target.to_path_buf(), done: false };
-        // A file system without locks loses only the check against two writers.
-        if let Err(TryLockError::WouldBlock) = this.file.try_lock() {
-            return Err(busy(target));
+        for _ in 0..TRIES {
+            remove_leftover(&part)?;
+            let file = match create_new(&part, access) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                made => made.map_err(|error| failed(target, "cannot be written", error))?,
+            };
+            // A file system without locks loses only the check against two writers.
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                return Err(busy(target));
+            }
+            // Before it was locked, another starter may have taken it for a leftover and put its own there.
+            if is_at(&file, &part) {
+                return Ok(Self { file, part, target: target.to_path_buf(), done: false });
+            }
         }
-        Ok(this)
+        Err(busy(target))
     }
 
     /// Where the part file is, for a writer that opens it by name.
@@ -115,14 +125,42 @@ fn remove_leftover(part: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(part, "cannot be looked at", error)),
     };
+    // Locked until it is removed, so that no two starters remove one after the other, and the second the first one's new file.
+    let mut leftover = None;
     if is_file {
-        let leftover = File::open(part).map_err(|error| failed(part, "cannot be opened", error))?;
-        if let Err(TryLockError::WouldBlock) = leftover.try_lock() {
+        let file = match File::open(part) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(|error| failed(part, "cannot be opened", error))?,
+        };
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(busy(part));
         }
+        if !is_at(&file, part) {
+            return Ok(());
+        }
+        leftover = Some(file);
     }
-    fs::remove_file(part)
-        .map_err(|error| failed(part, "is left from an earlier run and cannot be removed", error))
+    let removed = match fs::remove_file(part) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
+    drop(leftover);
+    removed.map_err(|error| failed(part, "is left from an earlier run and cannot be removed", error))
+}
+
+/// Whether a path still names this open file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same =
+        |here: fs::Metadata, there: fs::Metadata| (here.dev(), here.ino()) == (there.dev(), there.ino());
+    file.metadata().ok().zip(fs::symlink_metadata(path).ok()).is_some_and(|(here, there)| same(here, there))
+}
+
+/// Where files have no number, an open one cannot be removed either.
+#[cfg(not(unix))]
+const fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 /// Creates a file that must not exist yet; a link at its place is not followed.
@@ -170,4 +208,29 @@ pub(crate) fn refused(path: &Path, what: &str, kind: io::ErrorKind) -> Error {
         _ => "no file can have this path",
     };
     failed(path, what, io::Error::new(kind, reason))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_starters_at_the_same_time_none_loses_its_file_to_another() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("target");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let Ok(part) = PartFile::create(&target, Access::Owner) else { continue };
+                        std::thread::yield_now();
+                        assert!(
+                            is_at(&part.file, part.path()),
+                            "the file that is written is the one at the path"
+                        );
+                    }
+                });
+            }
+        });
+    }
 }

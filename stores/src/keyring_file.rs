@@ -36,10 +36,14 @@ struct Lock {
 }
 
 impl KeyringPath {
-    /// Names a keyring; nothing is read yet.
+    /// Names a keyring; nothing is read yet. A symbolic link is followed now: lock and pin lie beside what it leads to.
     #[must_use]
     pub fn open(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), patience: PATIENCE }
+        let path = path.into();
+        // A rename would replace a link, and leave two keyrings that each count messages of the same keys.
+        let link = fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
+        let target = if link { fs::canonicalize(&path).ok() } else { None };
+        Self { path: target.unwrap_or(path), patience: PATIENCE }
     }
 
     /// Sets how long a change waits for another process that is changing the keyring; five seconds by default.
@@ -86,8 +90,10 @@ impl KeyringPath {
     /// # Errors
     /// As [`read`](Self::read) and [`KeyringFile::unlock`]. A pin that cannot be written because the folder is read-only is no error.
     pub fn unlock(&self, kek: &dyn Kek) -> Result<Keyring> {
-        let keyring = self.read()?.unlock(kek, self.pin()?.as_ref())?;
-        let known = self.pin()?.map(|pin| pin.generation());
+        // The pin first: a writer that comes in between then makes the keyring newer than the pin, never older.
+        let pin = self.pin()?;
+        let keyring = self.read()?.unlock(kek, pin.as_ref())?;
+        let known = pin.map(|pin| pin.generation());
         if known.is_none_or(|known| known < keyring.generation()) {
             self.remember_as_reader(&keyring)?;
         }
@@ -163,7 +169,7 @@ impl KeyringPath {
     /// New file in the same folder, fsync, read back and unlock, rename, fsync of the folder; then the pin (SPEC 6.5).
     fn write(&self, keyring: &mut Keyring, now: Timestamp, lock: &Lock) -> Result<()> {
         let bytes = keyring.to_bytes(now)?;
-        let mut part = PartFile::create(&self.path, Access::Owner)?;
+        let mut part = part_of(&self.path)?;
         let written = part.write_all(&bytes).and_then(|()| part.sync());
         written.map_err(|error| failed(&self.path, "cannot be written; it is as it was", error))?;
         let read_back = read_bounded(part.path(), MAX_KEYRING_BYTES);
@@ -177,7 +183,7 @@ impl KeyringPath {
     fn remember(&self, keyring: &Keyring, _lock: &Lock) -> Result<()> {
         let Some(pin) = keyring.pin() else { return Ok(()) };
         let path = self.pin_path();
-        let mut part = PartFile::create(&path, Access::Owner)?;
+        let mut part = part_of(&path)?;
         part.write_all(&pin.to_bytes()).map_err(|error| failed(&path, "cannot be written", error))?;
         part.commit()
     }
@@ -205,8 +211,13 @@ impl KeyringPath {
 
     fn lock_within(&self, patience: Duration) -> Result<Lock> {
         let path = self.beside(".lock");
-        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = opened.map_err(|error| failed(&path, "cannot be opened for locking", error))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        // Whoever may not change the keyring may not hold up its writers either.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file =
+            options.open(&path).map_err(|error| failed(&path, "cannot be opened for locking", error))?;
         let started = Instant::now();
         loop {
             match file.try_lock() {
@@ -229,6 +240,17 @@ impl KeyringPath {
         name.push(suffix);
         name.into()
     }
+}
+
+/// Starts writing a file anew: for its owner only, or, if it is there, with the mode that its owner gave it.
+fn part_of(path: &Path) -> Result<PartFile> {
+    let part = PartFile::create(path, Access::Owner)?;
+    #[cfg(unix)]
+    if let Ok(found) = fs::metadata(path) {
+        let kept = fs::set_permissions(part.path(), found.permissions());
+        kept.map_err(|error| failed(path, "its mode cannot be kept", error))?;
+    }
+    Ok(part)
 }
 
 /// Reads a file of at most `limit` bytes; a longer one gives one byte more, which its parser refuses as too long.

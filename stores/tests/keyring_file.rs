@@ -179,6 +179,47 @@ fn files_are_for_their_owner_and_secrets_of_others_are_refused() {
 
 #[cfg(unix)]
 #[test]
+fn a_keyring_behind_a_link_stays_one_keyring_and_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, kek) = make(folder.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.json");
+    std::os::unix::fs::symlink(path.path(), &link).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder.path().join("keyring.json.lock")), 0o600);
+    fs::set_permissions(path.path(), fs::Permissions::from_mode(0o640)).unwrap();
+    reserve(&KeyringPath::open(&link), &kek, 1).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(names(elsewhere.path()), ["link.json"]);
+    assert_eq!(path.unlock(&kek).unwrap().generation(), 2);
+    assert_eq!((mode(path.path()), mode(&path.pin_path())), (0o640, 0o600));
+}
+
+#[test]
+fn a_reader_beside_a_writer_sees_no_rollback() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, kek) = make(folder.path());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert_eq!(path.unlock(&kek).err().map(|error| error.to_string()), None);
+                }
+            });
+        }
+        let mut mine = path.unlock(&kek).unwrap();
+        for _ in 0..300 {
+            let reserve = |keyring: &mut Keyring| keyring.reserve(Purpose::Field, 1);
+            path.update_unlocked(&mut mine, &kek, now(1), reserve).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[cfg(unix)]
+#[test]
 fn a_passphrase_file_loses_one_line_end() {
     use std::os::unix::fs::OpenOptionsExt;
     let folder = tempfile::tempdir().unwrap();
