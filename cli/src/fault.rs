@@ -99,7 +99,10 @@ impl From<amanat::Error> for Fault {
             Some(io) if io.raw_os_error().is_none() => None,
             Some(io) if io.kind() == io::ErrorKind::NotFound && error.message().contains("no such") => None,
             Some(io) => Some(io_reason(io)),
-            None => Some(source.to_string()),
+            None => match source.downcast_ref::<rusqlite::Error>() {
+                Some(sqlite) => sqlite_reason(sqlite),
+                None => Some(source.to_string()),
+            },
         });
         Self::new(below.map_or_else(|| error.to_string(), |below| format!("{error}: {below}")))
     }
@@ -128,9 +131,25 @@ fn io_reason(error: &io::Error) -> String {
     }
 }
 
+/// SQLite's own text of a result code. Its message is left out: a trigger can put a row's content there.
+fn sqlite_reason(error: &rusqlite::Error) -> Option<String> {
+    let code = error.sqlite_error()?.extended_code;
+    Some(rusqlite::ffi::code_to_str(code).to_lowercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_trigger_of_a_database_says_is_not_repeated() {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER);
+        let raised = rusqlite::Error::SqliteFailure(code, Some("an invented name".to_owned()));
+        let fault = Fault::from(amanat::Error::store("no", raised));
+        assert!(fault.message().starts_with("no: ") && !fault.message().contains("invented"), "{fault}");
+        let other = rusqlite::Error::InvalidColumnName("an invented name".to_owned());
+        assert_eq!(Fault::from(amanat::Error::store("no", other)).message(), "no");
+    }
 
     #[test]
     fn a_closed_pipe_is_told_from_a_full_disk() {
