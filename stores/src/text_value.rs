@@ -59,7 +59,7 @@ pub(crate) fn append(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
         ValueRef::Date(date) => write(out, format_args!("{date}")),
         ValueRef::Boolean(truth) => write(out, format_args!("{truth}")),
         ValueRef::Bytes(bytes) => {
-            out.extend_from_slice(URL_SAFE_NO_PAD.encode(bytes).as_bytes());
+            out.extend_from_slice(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes)).as_bytes());
             Ok(())
         }
         ValueRef::Cbor(item) => json::append_from_cbor(item, out),
@@ -91,7 +91,9 @@ pub(crate) fn date(text: &str) -> Result<Date> {
 /// Reads base64url without padding.
 pub(crate) fn base64url(text: &str) -> Result<Zeroizing<Vec<u8>>> {
     let decoded = URL_SAFE_NO_PAD.decode(text).map(Zeroizing::new);
-    let canonical = decoded.ok().filter(|bytes| URL_SAFE_NO_PAD.encode(bytes.as_slice()) == text);
+    // One value has one text, whatever the decoder lets pass; the second text is wiped too.
+    let again = |bytes: &Zeroizing<Vec<u8>>| Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
+    let canonical = decoded.ok().filter(|bytes| again(bytes).as_str() == text);
     canonical
         .ok_or_else(|| Error::schema("not base64url without padding, which is how bytes stand in text files"))
 }
