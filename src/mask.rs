@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn masks_show_four_at_most_and_change_nothing_twice() {
-        let show = |text| Mask::LastFour.apply(ValueRef::Text(text)).to_string();
+        let show = |text: &str| Mask::LastFour.apply(ValueRef::Text(text)).to_string();
         assert_eq!(show("35202-1234567-1"), "*****-****567-1");
         assert_eq!(show("3520212345671"), "*********5671");
         assert_eq!(show("1234567"), "********");

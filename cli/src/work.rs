@@ -26,6 +26,9 @@ use crate::schema;
 use crate::ui::Ui;
 use crate::unlock::{self, UnlockArgs, keyring_fault};
 
+/// Most threads that may be asked for.
+const MAX_JOBS: usize = 256;
+
 /// Refused rows that are told on standard error; the exceptions file has all of them.
 const TOLD: u64 = 5;
 
@@ -120,6 +123,10 @@ impl WorkArgs {
         let session = session.map_err(|error| keyring_fault(error, &keyring))?;
         let session = self.break_glass(ui, session)?;
         let jobs = self.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+        if jobs.get() > MAX_JOBS {
+            return Err(Fault::new(format!("--jobs is more than {MAX_JOBS}"))
+                .help("more threads than processors gain nothing"));
+        }
         let plan = Plan { session: &session, table, task: wish.task, jobs };
         let sql_table = self.sql_table.as_deref().unwrap_or(table.name().as_str());
         let total = if self.quiet { None } else { self.total(format, plan, sql_table)? };

@@ -522,6 +522,38 @@ fn plaintext_among_sealed_values_is_refused_when_only_these_are_sealed_anew() {
 }
 
 #[test]
+fn a_constraint_that_replaces_deletes_no_row() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    let connection = Connection::open(&file).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE people (id INTEGER PRIMARY KEY, card TEXT UNIQUE ON CONFLICT REPLACE);
+             INSERT INTO people VALUES (1, '11111234'), (2, '22221234'), (3, '33331234')",
+        )
+        .unwrap();
+    let schema = table(
+        "[[table]]\nname = \"people\"\nrecord_id = [\"id\"]\nfield = [{ name = \"card\", mode = \"masked\", mask = \"last-4\" }]\n",
+    );
+    // The three masks are alike: the constraint would keep the last row alone.
+    assert!(protect(&registry, &file, &schema).0.is_err());
+    let rows: i64 = connection.query_row("SELECT count(*) FROM people", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 3);
+}
+
+#[test]
+fn a_sealed_column_of_the_key_is_refused() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    let connection = Connection::open(&file).unwrap();
+    connection
+        .execute_batch("CREATE TABLE people (id INTEGER, name TEXT PRIMARY KEY) WITHOUT ROWID")
+        .unwrap();
+    let error = protect(&registry, &file, &names()).0.unwrap_err();
+    assert!(error.kind() == Kind::Schema && error.message().contains("primary key"), "{error}");
+}
+
+#[test]
 fn tables_and_columns_that_do_not_fit_are_refused() {
     let registry = Registry::new();
     let file = registry.folder.path().join("people.db");

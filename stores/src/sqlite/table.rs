@@ -58,11 +58,19 @@ impl SqlTable {
         let places: Vec<usize> = sealed.chain(masked.map(|(place, _)| place)).collect();
         let triggers =
             "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE";
+        let key = key(connection, name, &borrowed)?;
+        let cells: Vec<String> = places.iter().map(column).collect();
+        if cells.iter().any(|cell| key.contains(cell)) {
+            // Rows are met in the order of their key: one that changes on the way would be missed or met twice.
+            return Err(Error::schema(
+                "a column of the table's primary key cannot be sealed or masked; leave it clear",
+            ));
+        }
         Ok(Self {
             name: quote(name),
-            key: key(connection, name, &borrowed)?,
+            key,
             record: columns.record.iter().map(column).collect(),
-            cells: places.iter().map(column).collect(),
+            cells,
             roles: places.iter().filter_map(|place| columns.roles.get(*place).copied()).collect(),
             fields: places.iter().filter_map(field).collect(),
             encoding: schema.encoding(),
@@ -94,6 +102,8 @@ impl SqlTable {
     }
 
     /// Writes some of the cells of a row, if key, record id and the old cells are still what they were.
+    ///
+    /// `OR ABORT` overrides a constraint that would have another row deleted or this one passed over.
     pub(super) fn update(&self, places: &[usize]) -> String {
         let cells: Vec<&String> = places.iter().filter_map(|place| self.cells.get(*place)).collect();
         let set: Vec<String> = cells.iter().map(|cell| format!("{cell} = ?")).collect();
