@@ -20,11 +20,16 @@ pub mod context;
 pub mod keys;
 pub mod value;
 
+mod script;
+
+pub mod identifier;
+pub mod mask;
+pub mod normal;
+
 pub mod blob;
 pub mod field;
+pub mod index;
 pub mod token;
-
-pub mod mask;
 
 pub mod schema;
 
