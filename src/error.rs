@@ -18,6 +18,8 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 pub enum Kind {
     /// The operating system gave no random bytes.
     Entropy,
+    /// A token whose time is over; told only once it was found authentic.
+    Expired,
     /// The key's state forbids what was asked.
     KeyUnusable,
     /// A size or count is over its limit.
@@ -193,6 +195,14 @@ impl Error {
             ),
         )
         .at_key(id)
+    }
+
+    pub(crate) fn no_such_epoch(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::UnknownKey, message)
+    }
+
+    pub(crate) fn expired(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Expired, message)
     }
 
     pub(crate) fn key_unusable(id: KeyId, message: impl Into<Cow<'static, str>>) -> Self {

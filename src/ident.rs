@@ -85,6 +85,12 @@ impl KeyId {
         &self.0
     }
 
+    /// First byte: how an index term names its key.
+    #[must_use]
+    pub(crate) const fn tag(&self) -> u8 {
+        self.0[0]
+    }
+
     /// First eight hex digits, for messages.
     #[must_use]
     pub fn short(&self) -> String {

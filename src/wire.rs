@@ -69,15 +69,20 @@ impl<'a> Reader<'a> {
 
 /// `PAE(parts…)`: the count, then each part with its length, so that no two lists of parts give the same bytes.
 pub(crate) fn pae(parts: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 + parts.iter().map(|part| 4 + part.len()).sum::<usize>());
+    append_pae(parts.iter().copied(), &mut out);
+    out
+}
+
+/// Appends `PAE(parts…)`.
+pub(crate) fn append_pae<'a>(parts: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
     // Parts are names and texts of at most a few KiB; a length that does not fit would already have been refused.
     let length = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_be_bytes();
-    let mut out = Vec::with_capacity(4 + parts.iter().map(|part| 4 + part.len()).sum::<usize>());
     out.extend_from_slice(&length(parts.len()));
     for part in parts {
         out.extend_from_slice(&length(part.len()));
         out.extend_from_slice(part);
     }
-    out
 }
 
 /// Appends base64url without padding, as ASCII; allocates only if `out` is too small.

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use amanat::envelope::{TEXT_KEY_PREFIX_CHARS, text_key_prefix, to_text};
 use amanat::field::Family;
 use amanat::keys::Purpose;
-use amanat::token::ReversibleTokens;
+use amanat::token::{Audience, ReversibleTokens};
 use amanat::{
     Date, Engine, Envelope, EnvelopeBatch, FieldContext, FieldOpener, FieldSealer, KeyId, Kind, OpenOptions,
     RecordId, SealOptions, Suite, Value, ValueRef,
@@ -123,8 +123,13 @@ fn what_is_no_envelope_of_a_field_is_refused_before_a_key_is_used() {
     // A token's key is of another purpose, and its suite is refused before that.
     let allowance = ring.reserve(Purpose::Token, 10).expect("an allowance");
     let keys = ring.token_keys().expect("token keys");
-    let mut tokens =
-        ReversibleTokens::new(&keys, &name("tax-office"), &name("matching"), &allowance).expect("tokens");
+    let mut tokens = ReversibleTokens::new(
+        &keys,
+        &Audience::new("tax-office", "matching").expect("names"),
+        keys.primary_epoch().expect("an epoch"),
+        &allowance,
+    )
+    .expect("tokens");
     let token = tokens.seal(NUMBER).expect("a token");
     refused(open(&token), Kind::Unsupported, "a token of suite 0x03 stands where a sealed field belongs");
     refused(
@@ -134,8 +139,13 @@ fn what_is_no_envelope_of_a_field_is_refused_before_a_key_is_used() {
     );
     assert_eq!((token.len(), tokens.seal(NUMBER).expect("a token") == token), (50, true));
     assert!(tokens.open(&token).expect("opens").as_ref() == NUMBER);
-    let mut other =
-        ReversibleTokens::new(&keys, &name("tax-office"), &name("audit"), &allowance).expect("tokens");
+    let mut other = ReversibleTokens::new(
+        &keys,
+        &Audience::new("tax-office", "audit").expect("names"),
+        keys.primary_epoch().expect("an epoch"),
+        &allowance,
+    )
+    .expect("tokens");
     refused(other.open(&token), Kind::Unauthentic, "does not open");
     assert!(other.seal(NUMBER).expect("a token") != token);
 }

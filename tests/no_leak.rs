@@ -15,7 +15,7 @@ use amanat::inspect::inspect;
 use amanat::keys::{KekError, KekErrorKind, KeyFile, NewSlot, Passphrase, Pin, Purpose};
 use amanat::record::{Cbor, Cell, Plain};
 use amanat::schema::{FieldPolicy, Migration, Mode, Schema};
-use amanat::token::ReversibleTokens;
+use amanat::token::{Audience, ReversibleTokens};
 use amanat::{
     Date, Engine, Envelope, EnvelopeBatch, FieldOpener, KeyId, Keyring, KeyringFile, Kind, Mixed, Name,
     OpenOptions, Record, RecordId, RecordOpener, RecordSealer, SealOptions, SealedField, SealedRecord,
@@ -163,8 +163,8 @@ fn nothing_that_holds_a_secret_prints_it() {
         prints.debug("Envelope", &Envelope::parse(&envelope).unwrap());
         prints.debug("Report", &inspect(&envelope));
         let token_keys = ring.token_keys().unwrap();
-        let mut tokens =
-            ReversibleTokens::new(&token_keys, &name("bank"), &name("loans"), &tokens_allowance).unwrap();
+        let (bank, epoch) = (Audience::new("bank", "loans").unwrap(), token_keys.primary_epoch().unwrap());
+        let mut tokens = ReversibleTokens::new(&token_keys, &bank, epoch, &tokens_allowance).unwrap();
         tokens.seal(value).unwrap();
         prints.debug("ReversibleTokens", &tokens);
     }
@@ -275,7 +275,8 @@ fn no_error_repeats_what_it_was_caused_by() {
     let mut stranger = FieldOpener::new(&other_keys, &context(), &OpenOptions::default()).unwrap();
     prints.error(stranger.open_value(&id, &envelope));
     let token_keys = ring.token_keys().unwrap();
-    prints.error(ReversibleTokens::new(&token_keys, &name("bank"), &name("loans"), &allowance));
+    let (bank, epoch) = (Audience::new("bank", "loans").unwrap(), token_keys.primary_epoch().unwrap());
+    prints.error(ReversibleTokens::new(&token_keys, &bank, epoch, &allowance));
 
     let schema = Citizen::schema().unwrap();
     let mut records = RecordSealer::new(&keys, &schema, Engine::Ring, &allowance).unwrap();

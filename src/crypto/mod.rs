@@ -7,6 +7,7 @@ pub(crate) mod aes_gcm;
 pub(crate) mod chunked;
 pub(crate) mod ff1;
 pub(crate) mod kdf;
+pub(crate) mod prf;
 pub(crate) mod random;
 pub(crate) mod siv;
 pub(crate) mod xaes;

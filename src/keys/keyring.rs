@@ -10,7 +10,7 @@ use super::file::{authenticated_part, decode_exact, parse_key_names, parse_optio
 use super::kek::{
     Kek, KekErrorKind, KeyringSecret, SlotContext, SlotParams, WrappedSecret, unwrap_secret, wrap_secret,
 };
-use super::{Allowance, Field, Key, KeyInfo, Keyset, Purpose, State, Token, key_id};
+use super::{Allowance, Field, Index, Key, KeyInfo, Keyset, Purpose, State, Token, key_id};
 use crate::crypto::{kdf, random};
 use crate::error::{Error, Result};
 use crate::ident::{KeyId, Name, Timestamp, decode_hex};
@@ -20,6 +20,9 @@ use crate::wire::{base64, decode_base64};
 
 /// Cryptoperiod of a new key in days: two years, the most that SP 800-57 Part 1 Revision 5 Table 1 advises for data encryption.
 pub const DEFAULT_CRYPTOPERIOD_DAYS: u32 = 730;
+
+/// Most index keys: they are told apart by one byte.
+const MAX_INDEX_KEYS: usize = 192;
 
 /// A keyring as it stands in a file: read and checked as far as that goes without a key.
 pub struct KeyringFile {
@@ -95,6 +98,14 @@ impl KeyringFile {
             || ids.windows(2).any(|pair| pair.first() == pair.last())
         {
             return Err(Error::malformed("two slots or two keys of the keyring have the same id"));
+        }
+        let of_index = self.keys.iter().map(|key| &key.info).filter(|key| key.purpose == Purpose::Index);
+        let mut tags: Vec<u8> = of_index.map(|key| key.id.tag()).collect();
+        tags.sort_unstable();
+        if tags.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(Error::malformed(
+                "two index keys begin with the same byte; an index term could mean either",
+            ));
         }
         for purpose in Purpose::ALL {
             let mut keyset =
@@ -291,6 +302,14 @@ impl Keyring {
         Keyset::new(&self.registry, &self.keys)
     }
 
+    /// The keys that make blind indexes.
+    ///
+    /// # Errors
+    /// `Schema` if there are none.
+    pub fn index_keys(&self) -> Result<Keyset<'_, Index>> {
+        Keyset::new(&self.registry, &self.keys)
+    }
+
     /// The keys that make tokens.
     ///
     /// # Errors
@@ -369,8 +388,7 @@ impl Keyring {
         if siblings >= MAX_KEYS {
             return Err(Error::limit("a keyset has at most 1024 keys"));
         }
-        let secret = random::secret()?;
-        let id = key_id(&secret, purpose);
+        let (secret, id) = self.draw(purpose)?;
         let first = siblings == 0;
         let info = KeyInfo {
             id,
@@ -388,6 +406,22 @@ impl Keyring {
         };
         self.keys.push(Key { info, secret: Some(secret) });
         Ok(id)
+    }
+
+    /// Draws the secret of a new key. An index term names its key by the first byte of the id, so index keys must differ in it.
+    fn draw(&self, purpose: Purpose) -> Result<(Secret<32>, KeyId)> {
+        let siblings = self.keys.iter().map(|key| &key.info).filter(|key| key.purpose == purpose);
+        let tags: Vec<u8> = siblings.map(|key| key.id.tag()).collect();
+        if purpose == Purpose::Index && tags.len() >= MAX_INDEX_KEYS {
+            return Err(Error::limit("a keyring has at most 192 keys of purpose index"));
+        }
+        loop {
+            let secret = random::secret()?;
+            let id = key_id(&secret, purpose);
+            if purpose != Purpose::Index || !tags.contains(&id.tag()) {
+                return Ok((secret, id));
+            }
+        }
     }
 
     /// Makes a key the one that seals. The former primary stays active and opens.
@@ -483,15 +517,23 @@ impl Keyring {
         let mut infos = self.keys.iter_mut().map(|key| &mut key.info);
         let key = infos.find(|key| key.purpose == purpose && key.primary);
         let key = key.ok_or_else(|| Error::schema(format!("the keyring has no key of purpose {purpose}")))?;
-        let total = key.messages.checked_add(messages).filter(|total| *total <= MAX_MESSAGES_PER_KEY);
-        key.messages = total.ok_or_else(|| {
-            Error::limit(format!(
-                "key {} would exceed its limit of 2^44 messages; add a key and activate it: amanat keys add",
-                key.id.short()
-            ))
-            .at_key(key.id)
-        })?;
-        Ok(Allowance::new(key.id, messages))
+        key.reserve(messages)
+    }
+
+    /// Reserves messages under a key that need not be the primary: a recipient's tokens stay at its epoch. None may be asked for in any
+    /// state, for makers that only open. Write the keyring before the first of them is sealed.
+    ///
+    /// # Errors
+    /// `UnknownKey`; `KeyUnusable` if the key is not active; `Limit` as [`reserve`](Self::reserve).
+    pub fn reserve_under(&mut self, id: KeyId, messages: u64) -> Result<Allowance> {
+        let key = self.key_mut(id)?;
+        if messages > 0 && key.state != State::Active {
+            return Err(Error::key_unusable(
+                id,
+                format!("key {} is {} and seals nothing", id.short(), key.state),
+            ));
+        }
+        key.reserve(messages)
     }
 
     /// Returns what is left of an allowance, once no sealer uses it any more.
@@ -556,6 +598,18 @@ impl fmt::Debug for Keyring {
 }
 
 impl KeyInfo {
+    fn reserve(&mut self, messages: u64) -> Result<Allowance> {
+        let total = self.messages.checked_add(messages).filter(|total| *total <= MAX_MESSAGES_PER_KEY);
+        self.messages = total.ok_or_else(|| {
+            Error::limit(format!(
+                "key {} would exceed its limit of 2^44 messages; add a key and activate it: amanat keys add",
+                self.id.short()
+            ))
+            .at_key(self.id)
+        })?;
+        Ok(Allowance::new(self.id, messages))
+    }
+
     fn change_to(&mut self, next: State) -> Result<()> {
         let short = self.id.short();
         if self.primary {

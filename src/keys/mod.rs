@@ -86,14 +86,21 @@ mod sealed {
 /// Keys that seal fields.
 #[derive(Debug)]
 pub enum Field {}
+/// Keys that make blind indexes.
+#[derive(Debug)]
+pub enum Index {}
 /// Keys that make tokens.
 #[derive(Debug)]
 pub enum Token {}
 
 impl sealed::Sealed for Field {}
+impl sealed::Sealed for Index {}
 impl sealed::Sealed for Token {}
 impl KeysetPurpose for Field {
     const PURPOSE: Purpose = Purpose::Field;
+}
+impl KeysetPurpose for Index {
+    const PURPOSE: Purpose = Purpose::Index;
 }
 impl KeysetPurpose for Token {
     const PURPOSE: Purpose = Purpose::Token;
@@ -132,6 +139,11 @@ impl<'a, P: KeysetPurpose> Keyset<'a, P> {
     #[must_use]
     pub const fn primary(&self) -> KeyId {
         self.primary.info.id
+    }
+
+    /// What is public about the keys, the oldest first. The place of a key in this order, from 1, is its *epoch*: keys are never removed.
+    pub fn infos(&self) -> impl Iterator<Item = &'a KeyInfo> {
+        self.keys.iter().map(|key| &key.info)
     }
 
     /// Secret of the primary key, for derivation.

@@ -27,7 +27,7 @@ use crate::keys::{
 };
 use crate::secret::{Secret, SecretBytes};
 use crate::suite::Suite;
-use crate::token::ReversibleTokens;
+use crate::token::{Audience, Epoch, ReversibleTokens};
 use crate::value::{Bucket, ValueRef};
 use crate::wire::pae;
 
@@ -359,8 +359,13 @@ pub(super) fn tokens(v: &Vector) -> Result<ReversibleTokens> {
     let keys = keys(v, Purpose::Token);
     let registry = v.text_name("registry");
     let keyset = Keyset::<Token>::new(&registry, &keys)?;
-    let allowance = Allowance::new(keyset.primary(), 10);
-    ReversibleTokens::new(&keyset, &v.text_name("recipient"), &v.text_name("token-purpose"), &allowance)
+    let id = Envelope::parse(&v.bytes("envelope")).map_or(keyset.primary(), |envelope| envelope.key());
+    let place = keyset.infos().position(|info| info.id == id);
+    let epoch = place
+        .map_or_else(|| keyset.primary_epoch(), |place| Epoch::new(u64::try_from(place).unwrap() + 1))?;
+    let audience = Audience::new(v.one("recipient"), v.one("token-purpose"))?;
+    let allowance = Allowance::new(keyset.key_of_epoch(epoch)?, 10);
+    ReversibleTokens::new(&keyset, &audience, epoch, &allowance)
 }
 
 fn open_token(v: &Vector, engine: Engine) -> Result<()> {

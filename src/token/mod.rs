@@ -3,6 +3,14 @@
 //!
 //! Owns SPEC chapter 10. Never makes a token that two recipients could compare.
 
+mod bech32m;
+mod epoch_keys;
+mod expiring;
+mod pairwise;
 mod reversible;
+mod text;
 
-pub use reversible::ReversibleTokens;
+pub use expiring::ExpiringTokens;
+pub use pairwise::PairwiseTokens;
+pub use reversible::{MAX_TOKEN_VALUE_BYTES, ReversibleTokens};
+pub use text::{Audience, Epoch, MAX_TOKEN_CHARACTERS, MAX_TOKEN_NAME_BYTES, Token, TokenHeader, TokenKind};

@@ -4,7 +4,7 @@
 use amanat::envelope::{Envelope, VERSION};
 use amanat::field::EnvelopeBatch;
 use amanat::suite::HEADER_BYTES;
-use amanat::token::ReversibleTokens;
+use amanat::token::{Audience, ReversibleTokens};
 use amanat::{Engine, FieldSealer, KeyId, Kind, OpenOptions, RecordId, Suite, Value};
 
 use super::feed::Feed;
@@ -176,7 +176,9 @@ fn token(feed: &mut Feed<'_>) {
 
 fn tokens(keys: &Keys, recipient: &str, purpose: &str) -> ReversibleTokens {
     let keyset = keys.keyring.token_keys().expect("token keys");
-    ReversibleTokens::new(&keyset, &name(recipient), &name(purpose), &keys.token_messages).expect("tokens")
+    let audience = Audience::new(recipient, purpose).expect("names");
+    let epoch = keyset.primary_epoch().expect("an epoch");
+    ReversibleTokens::new(&keyset, &audience, epoch, &keys.token_messages).expect("tokens")
 }
 
 /// Whole and by parts, this must not open; with `kind` the answer must be that one.

@@ -3,9 +3,9 @@
 
 use amanat::error::Result;
 use amanat::keys::{Field, Keyset, Token};
-use amanat::token::ReversibleTokens;
+use amanat::token::{Audience, Epoch, ReversibleTokens};
 use amanat::{
-    Allowance, FieldContext, FieldOpener, FieldSealer, Keyring, Name, OpenOptions, RecordOpener, SealOptions,
+    Allowance, FieldContext, FieldOpener, FieldSealer, Keyring, OpenOptions, RecordOpener, SealOptions,
     Secret, SecretBytes, TableSchema, Value,
 };
 
@@ -21,8 +21,8 @@ fn open_record(keyring: &Keyring, table: &TableSchema) -> Result<RecordOpener> {
     RecordOpener::new(&keyring.token_keys()?, table, &OpenOptions::default())
 }
 
-fn tokens(keys: &Keyset<'_, Field>, name: &Name, allowance: &Allowance) -> Result<ReversibleTokens> {
-    ReversibleTokens::new(keys, name, name, allowance)
+fn tokens(keys: &Keyset<'_, Field>, who: &Audience, epoch: Epoch, allowance: &Allowance) -> Result<ReversibleTokens> {
+    ReversibleTokens::new(keys, who, epoch, allowance)
 }
 
 fn copy(secret: &Secret<32>, bytes: &SecretBytes, value: &Value) {
