@@ -1,38 +1,186 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Normal forms: named, versioned, frozen.
 //!
-//! Owns SPEC chapter 8. Never changes a value that is stored: only indexes and tokens see a normal form.
+//! Owns SPEC 8.2. Never changes a value that is stored: only indexes and tokens see a normal form. Variable-time in the value.
+
+use std::borrow::Cow;
+use std::io::Write;
 
 use crate::error::{Error, Result};
+use crate::script::{ascii_digit, digit, is_dash, is_invisible, is_space};
 use crate::secret::{SecretBytes, ct_eq};
+use crate::suite::MAX_FIELD_BYTES;
+use crate::time::Date;
 use crate::value::ValueRef;
 
-/// A normal form: how a value is written before it is compared.
+mod arabic;
+mod latin;
+mod name;
+
+/// Longest normal form.
+pub const MAX_NORMAL_BYTES: usize = 1024;
+
+/// How a value is written before it is compared: two values that a clerk takes for the same have one normal form.
+///
+/// Each form has a name with a version and is frozen: what it makes of a value never changes. Limits: values up to
+/// [`MAX_FIELD_BYTES`] in, [`MAX_NORMAL_BYTES`] out. Source: SPEC 8.2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NormalForm {
-    /// The bytes as they are.
+    /// `date/v1`: a date, or text `YYYY-MM-DD` with digits of any of three scripts; gives `YYYY-MM-DD`.
+    Date,
+    /// `digits/v1`: text of digits; gives ASCII digits, leading zeros kept, without spaces and dashes.
+    Digits,
+    /// `exact/v1`: any type; gives the type and the bytes as they are.
     Exact,
+    /// `latin-name/v1`: text; gives base letters in lower case, without apostrophes, a space for hyphens, dots, commas and MRZ fillers.
+    LatinName,
+    /// `urdu-name/v1`: text; gives the letters of Urdu whatever keyboard typed them, without marks; Latin letters as in `latin-name/v1`.
+    UrduName,
 }
 
+/// The forms that need no more than their name.
+const NAMED: [(&str, NormalForm); 5] = [
+    ("date/v1", NormalForm::Date),
+    ("digits/v1", NormalForm::Digits),
+    ("exact/v1", NormalForm::Exact),
+    ("latin-name/v1", NormalForm::LatinName),
+    ("urdu-name/v1", NormalForm::UrduName),
+];
+
 impl NormalForm {
+    /// The form of a stored name.
+    ///
+    /// # Errors
+    /// `Unsupported` if there is none.
+    pub fn from_name(name: &str) -> Result<Self> {
+        let form = NAMED.into_iter().find_map(|(known, form)| (known == name).then_some(form));
+        form.ok_or_else(|| Error::unsupported("no such normal form; examples are digits/v1 and urdu-name/v1"))
+    }
+
     /// The stored name.
     #[must_use]
-    pub fn name(&self) -> String {
-        "exact/v1".to_owned()
+    pub fn name(&self) -> Cow<'static, str> {
+        NAMED.into_iter().find_map(|(name, form)| (form == *self).then_some(name)).unwrap_or_default().into()
     }
 
     /// Brings a value into this form.
     ///
     /// # Errors
-    /// `Schema` if it has none.
+    /// `Schema` for null, a type that the form does not take, and a value of which nothing is left; `Malformed` for text that the form
+    /// refuses; `Limit` if the value or its normal form is too long.
     pub fn normalise(&self, value: ValueRef<'_>) -> Result<Normal> {
-        let ValueRef::Text(text) = value else { return Err(Error::schema("only text has this normal form")) };
-        Ok(Normal { form: self.clone(), bytes: SecretBytes::new(text.as_bytes().to_vec()) })
+        let mut normal = Normal { form: self.clone(), bytes: SecretBytes::default() };
+        self.normalise_into(value, &mut normal)?;
+        Ok(normal)
+    }
+
+    /// Brings a value into this form, in a buffer kept from row to row; after an error the buffer is empty.
+    ///
+    /// # Errors
+    /// Those of [`NormalForm::normalise`].
+    pub fn normalise_into(&self, value: ValueRef<'_>, out: &mut Normal) -> Result<()> {
+        if out.form != *self {
+            out.form = self.clone();
+        }
+        let done = self.write(value, &mut out.bytes);
+        if done.is_err() {
+            out.bytes.wipe();
+        }
+        done
+    }
+
+    fn write(&self, value: ValueRef<'_>, out: &mut SecretBytes) -> Result<()> {
+        if value.content_bytes() > MAX_FIELD_BYTES {
+            return Err(Error::limit("a value is longer than its normal form may be"));
+        }
+        let room = match (self, value) {
+            (Self::LatinName | Self::UrduName, ValueRef::Text(text)) => name::room(text),
+            _ => (value.content_bytes() + 1).clamp(DATE_BYTES + 1, MAX_NORMAL_BYTES + 1),
+        };
+        out.make_room(room);
+        let mut done = Ok(());
+        let written = out.fill_with(|out| done = self.append(value, out));
+        done?;
+        if written.is_empty() {
+            return Err(Error::schema("nothing is left of the value in its normal form"));
+        }
+        Ok(())
+    }
+
+    fn append(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+        match (self, value) {
+            (_, ValueRef::Null) => Err(Error::schema("null has no normal form; leave absent values out")),
+            (Self::Date, ValueRef::Date(date)) => {
+                write!(out, "{date}").map_err(|_| Error::limit("no room for a date"))
+            }
+            (Self::Date, ValueRef::Text(text)) => append_date(text, out),
+            (Self::Digits, ValueRef::Text(text)) => append_digits(text, out),
+            (Self::Exact, value) => append_exact(value, out),
+            (Self::LatinName, ValueRef::Text(text)) => name::LATIN.append(text, out),
+            (Self::UrduName, ValueRef::Text(text)) => name::URDU.append(text, out),
+            (_, ValueRef::Integer(_)) => Err(Error::schema(format!(
+                "the normal form {} takes text: an integer has lost its leading zeros; keep the column as text",
+                self.name()
+            ))),
+            (_, value) => Err(Error::schema(format!(
+                "the normal form {} takes text, and this value is of the type {}",
+                self.name(),
+                value.type_name()
+            ))),
+        }
     }
 }
 
-/// A value in a normal form. Wiped when dropped, never printed.
+/// Length of `YYYY-MM-DD`.
+const DATE_BYTES: usize = 10;
+
+/// Text that is a date already but for its script: what says day, month and year in another order is refused.
+fn append_date(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let wrong = || {
+        Error::malformed(
+            "a date is written YYYY-MM-DD, with 00 for an unknown month or day; other orders are ambiguous",
+        )
+    };
+    let text = text.trim_matches(|c| is_space(c) || is_invisible(c));
+    for c in text.chars().filter(|c| !is_invisible(*c)) {
+        let byte = if is_dash(c) { b'-' } else { u8::try_from(ascii_digit(c)).map_err(|_| wrong())? };
+        out.push(byte);
+        if out.len() > DATE_BYTES {
+            return Err(wrong());
+        }
+    }
+    let text = core::str::from_utf8(out).map_err(|_| wrong())?;
+    text.parse::<Date>().map(|_| ()).map_err(|_| wrong())
+}
+
+fn append_digits(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    for c in text.chars() {
+        if let Some(value) = digit(c) {
+            out.push(b'0' + value);
+        } else if !(is_space(c) || is_dash(c) || is_invisible(c)) {
+            return Err(Error::malformed("only digits, spaces and dashes have the normal form digits/v1"));
+        }
+        if out.len() > MAX_NORMAL_BYTES {
+            return Err(name::too_long());
+        }
+    }
+    Ok(())
+}
+
+fn append_exact(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+    value.check()?;
+    if value.content_bytes() >= MAX_NORMAL_BYTES {
+        return Err(name::too_long());
+    }
+    value.with_parts(|kind, content| {
+        out.push(kind);
+        out.extend_from_slice(content);
+    });
+    Ok(())
+}
+
+/// A value in a normal form: personal data, wiped when dropped, never printed.
 #[derive(Debug)]
 pub struct Normal {
     form: NormalForm,
@@ -46,10 +194,16 @@ impl Normal {
         &self.form
     }
 
-    /// Whether two values are one in this form.
+    /// Shape: 1 to [`MAX_NORMAL_BYTES`] bytes, UTF-8 but for `exact/v1`; empty after [`NormalForm::normalise_into`] failed.
+    #[must_use]
+    pub const fn bytes(&self) -> &SecretBytes {
+        &self.bytes
+    }
+
+    /// Whether two values are the same in the same form; compares in constant time. An empty buffer matches nothing.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
-        self.form == other.form && ct_eq(self.as_bytes(), other.as_bytes())
+        self.form == other.form && !self.as_bytes().is_empty() && ct_eq(self.as_bytes(), other.as_bytes())
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
