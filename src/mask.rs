@@ -8,6 +8,7 @@ use core::fmt;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::identifier::Identifier;
 use crate::value::ValueRef;
 
 /// Stands for each hidden character.
@@ -16,12 +17,28 @@ const HIDDEN: char = '*';
 const ALL_HIDDEN: &str = "********";
 
 /// How a value is masked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mask {
     /// Eight stars, whatever the value.
     #[default]
     All,
+    /// What may be shown of an identifier: at most four characters, in its display form, and no part that tells locality, sex or
+    /// birth date, nor a check digit over such a part. What is no valid identifier, and every type but text, shows nothing.
+    ///
+    /// | identifier | mask of an invented value |
+    /// |---|---|
+    /// | `aadhaar` | `**** **** 2346` |
+    /// | `aadhaar-vid` | `**** **** **** 2341` |
+    /// | `at-vsnr` | `123* ******`: the serial number |
+    /// | `bd-nid` | `******4567`, or longer as the number is |
+    /// | `cnic` | `*****-***4567-*`: the last four of the serial number |
+    /// | `ee-isikukood` | `*******010*`: the serial number |
+    /// | `family-number`, `mrz` | nothing |
+    /// | `mosip-uin`, `mosip-vid`, `nic-before-2001`, `ng-nin`, `ng-vnin`, `pk-passport` | the last four |
+    /// | `phone` | `+********4567`; nothing of fewer than eight digits |
+    /// | a pattern | the last four; nothing if fewer than eight positions vary |
+    Identifier(Identifier),
     /// The last four characters of text, separators not counted; text with fewer than eight of them, and every other type, shows nothing.
     LastFour,
 }
@@ -50,7 +67,7 @@ impl Mask {
     ///
     /// # Errors
     /// `Schema` if the text shows more than the mask does.
-    pub fn read(self, stored: &str) -> Result<Masked> {
+    pub fn read(&self, stored: &str) -> Result<Masked> {
         let masked = self.apply(ValueRef::Text(stored));
         if masked.0 == stored {
             return Ok(masked);
@@ -60,8 +77,9 @@ impl Mask {
 
     /// Masks a value. Masking a mask changes nothing.
     #[must_use]
-    pub fn apply(self, value: ValueRef<'_>) -> Masked {
+    pub fn apply(&self, value: ValueRef<'_>) -> Masked {
         let shown = match (self, value) {
+            (Self::Identifier(identifier), ValueRef::Text(text)) => identifier.mask(text),
             (Self::LastFour, ValueRef::Text(text)) => last_four(text),
             _ => None,
         };

@@ -325,7 +325,7 @@ impl FieldPolicy {
 
     /// Sets the mask that is shown instead of the value.
     #[must_use]
-    pub const fn with_mask(mut self, mask: Mask) -> Self {
+    pub fn with_mask(mut self, mask: Mask) -> Self {
         self.mask = Some(mask);
         self
     }
@@ -381,7 +381,7 @@ impl FieldPolicy {
     /// The mask, by default one that hides everything.
     #[must_use]
     pub fn mask(&self) -> Mask {
-        self.mask.unwrap_or_default()
+        self.mask.clone().unwrap_or_default()
     }
 
     /// Refuses settings that mean nothing for the mode.
@@ -527,7 +527,7 @@ impl FieldForm {
             family: unless_default(policy.family, Family::WORDS),
             absence: unless_default(policy.absence, Absence::WORDS),
             migration: unless_default(policy.migration, Migration::WORDS),
-            mask: policy.mask.map(|mask| word_of(mask, Mask::WORDS)),
+            mask: policy.mask.clone().map(|mask| word_of(mask, Mask::WORDS)),
             index: None,
             token: None,
         }
@@ -585,10 +585,10 @@ impl fmt::Display for Mode {
 }
 
 /// The meaning of a setting's word, or its default.
-fn word<T: Copy>(given: Option<&str>, words: Words<T>, setting: &str) -> Result<T> {
+fn word<T: Clone>(given: Option<&str>, words: Words<T>, setting: &str) -> Result<T> {
     // The first word of each list is its default; `mode` is always given.
     let found = words.iter().find(|(word, _)| given.is_none_or(|given| given == *word));
-    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+    found.map(|(_, meaning)| meaning.clone()).ok_or_else(|| {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let reserved = given.is_some_and(|word| matches!(word, "indexed" | "tokenised"));
         if reserved && setting == "mode" {

@@ -18,7 +18,7 @@ pub(crate) fn layout(model: &Model) -> TokenStream {
             Mode::RecordId => return None,
             Mode::Clear { name } => (name, quote! { Clear }, quote! {}),
             Mode::Masked { name, mask } => {
-                (name, quote! { Masked }, setting("with_mask", quote! { ::amanat::mask::Mask }, *mask))
+                (name, quote! { Masked }, setting("with_mask", quote! { &::amanat::mask::Mask }, *mask))
             }
             Mode::Sealed { name, settings, .. } => (name, quote! { Sealed }, settings_of(settings)),
         };
@@ -40,7 +40,7 @@ fn settings_of(settings: &Settings) -> TokenStream {
     let family = setting("with_family", quote! { ::amanat::field::Family }, settings.family);
     let absence = setting("with_absence", quote! { ::amanat::schema::Absence }, settings.absence);
     let migration = setting("with_migration", quote! { ::amanat::schema::Migration }, settings.migration);
-    let mask = setting("with_mask", quote! { ::amanat::mask::Mask }, settings.mask);
+    let mask = setting("with_mask", quote! { &::amanat::mask::Mask }, settings.mask);
     quote! { #pad #family #absence #migration #mask }
 }
 

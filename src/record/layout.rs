@@ -30,7 +30,7 @@ pub struct FieldLayout {
     family: Family,
     absence: Absence,
     migration: Migration,
-    mask: Option<Mask>,
+    mask: Option<&'static Mask>,
 }
 
 impl Layout {
@@ -137,7 +137,7 @@ impl FieldLayout {
 
     /// Sets the mask that is shown instead of the value.
     #[must_use]
-    pub const fn with_mask(mut self, mask: Mask) -> Self {
+    pub const fn with_mask(mut self, mask: &'static Mask) -> Self {
         self.mask = Some(mask);
         self
     }
@@ -150,7 +150,7 @@ impl FieldLayout {
             .with_family(self.family)
             .with_absence(self.absence)
             .with_migration(self.migration);
-        Ok(self.mask.map_or(policy.clone(), |mask| policy.with_mask(mask)))
+        Ok(self.mask.map_or(policy.clone(), |mask| policy.with_mask(mask.clone())))
     }
 
     /// Whether sealing and opening by this policy and by that one are the same.

@@ -8,7 +8,7 @@ use amanat::mask::Mask;
 use amanat::schema::{Mode, TableSchema, ValueType};
 
 /// What a column is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Passed on as it is.
     Clear,

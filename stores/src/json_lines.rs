@@ -196,7 +196,7 @@ impl JsonLines<'_> {
                 }
                 Role::Masked(_) | Role::Clear => {}
             }
-            row.members.push((name, value, column.role));
+            row.members.push((name, value, column.role.clone()));
         }
         for column in self.record {
             let member = row.members.iter().find(|(name, ..)| name == column);

@@ -71,7 +71,7 @@ impl SqlTable {
             key,
             record: columns.record.iter().map(column).collect(),
             cells,
-            roles: places.iter().filter_map(|place| columns.roles.get(*place).copied()).collect(),
+            roles: places.iter().filter_map(|place| columns.roles.get(*place).cloned()).collect(),
             fields: places.iter().filter_map(field).collect(),
             encoding: schema.encoding(),
             triggers: number(connection, triggers, &[&name])?,
