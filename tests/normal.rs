@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use amanat::identifier::Identifier;
 use amanat::normal::{MAX_NORMAL_BYTES, NormalForm};
 use amanat::{Date, Kind, Value, ValueRef};
 use proptest::collection::vec;
@@ -313,11 +314,27 @@ fn what_has_no_normal_form_is_refused_without_telling_it() {
 }
 
 #[test]
+fn identifiers_are_forms() {
+    let cnic = NormalForm::Identifier(Identifier::Cnic);
+    assert_eq!(text(&cnic, "۳۵۲۰۲-۱۲۳۴۵۶۷-۱").unwrap(), "3520212345671");
+    assert_eq!(text(&cnic, "35202-1234567"), Err(Kind::Malformed));
+    assert_eq!(cnic.normalise(ValueRef::Integer(3_520_212_345_671)).unwrap_err().kind(), Kind::Schema);
+    let phone = NormalForm::from_name("e164/v1").unwrap();
+    assert_eq!(text(&phone, "0300-1234567").unwrap(), "+923001234567");
+}
+
+#[test]
 fn a_form_is_found_by_its_name() {
     for name in ["date/v1", "digits/v1", "exact/v1", "latin-name/v1", "urdu-name/v1"] {
         assert_eq!(NormalForm::from_name(name).unwrap().name(), name);
     }
-    for name in ["", "digits", "digits/v2", "DIGITS/v1", "name-urdu/v1"] {
+    for identifier in Identifier::builtin() {
+        let form = NormalForm::Identifier(identifier.clone());
+        let name = form.name();
+        assert!(name == format!("{}/v1", identifier.name()) || name == "e164/v1");
+        assert_eq!(NormalForm::from_name(&name).unwrap(), form);
+    }
+    for name in ["", "digits", "digits/v2", "DIGITS/v1", "name-urdu/v1", "phone/v1", "custom/v1:x"] {
         assert_eq!(NormalForm::from_name(name).unwrap_err().kind(), Kind::Unsupported);
     }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use crate::error::{Error, Result};
+use crate::identifier::Identifier;
 use crate::script::{ascii_digit, digit, is_dash, is_invisible, is_space};
 use crate::secret::{SecretBytes, ct_eq};
 use crate::suite::MAX_FIELD_BYTES;
@@ -33,35 +34,59 @@ pub enum NormalForm {
     Digits,
     /// `exact/v1`: any type; gives the type and the bytes as they are.
     Exact,
+    /// `cnic/v1` and so on, the identifier's name and a version; `e164/v1` for phones, `custom/v1:name` for a described one: text; gives the
+    /// identifier's normal form.
+    Identifier(Identifier),
     /// `latin-name/v1`: text; gives base letters in lower case, without apostrophes, a space for hyphens, dots, commas and MRZ fillers.
     LatinName,
     /// `urdu-name/v1`: text; gives the letters of Urdu whatever keyboard typed them, without marks; Latin letters as in `latin-name/v1`.
     UrduName,
 }
 
-/// The forms that need no more than their name.
-const NAMED: [(&str, NormalForm); 5] = [
-    ("date/v1", NormalForm::Date),
-    ("digits/v1", NormalForm::Digits),
-    ("exact/v1", NormalForm::Exact),
-    ("latin-name/v1", NormalForm::LatinName),
-    ("urdu-name/v1", NormalForm::UrduName),
-];
-
 impl NormalForm {
-    /// The form of a stored name.
+    /// The form of a stored name. That of a custom identifier is not found by name: it is made of the identifier.
     ///
     /// # Errors
     /// `Unsupported` if there is none.
     pub fn from_name(name: &str) -> Result<Self> {
-        let form = NAMED.into_iter().find_map(|(known, form)| (known == name).then_some(form));
-        form.ok_or_else(|| Error::unsupported("no such normal form; examples are digits/v1 and urdu-name/v1"))
+        let plain = [Self::Date, Self::Digits, Self::Exact, Self::LatinName, Self::UrduName];
+        let identifiers = Identifier::builtin().iter().cloned().map(Self::Identifier);
+        plain.into_iter().chain(identifiers).find(|form| form.name() == name).ok_or_else(|| {
+            Error::unsupported(
+                "no such normal form; examples are digits/v1, urdu-name/v1, cnic/v1 and e164/v1",
+            )
+        })
     }
 
     /// The stored name.
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {
-        NAMED.into_iter().find_map(|(name, form)| (form == *self).then_some(name)).unwrap_or_default().into()
+        let name = match self {
+            Self::Date => "date/v1",
+            Self::Digits => "digits/v1",
+            Self::Exact => "exact/v1",
+            Self::Identifier(identifier) => match identifier {
+                Identifier::Aadhaar => "aadhaar/v1",
+                Identifier::AadhaarVid => "aadhaar-vid/v1",
+                Identifier::AustriaVsnr => "at-vsnr/v1",
+                Identifier::BangladeshNid => "bd-nid/v1",
+                Identifier::Cnic => "cnic/v1",
+                Identifier::Custom(pattern) => return format!("custom/v1:{}", pattern.name()).into(),
+                Identifier::EstoniaIsikukood => "ee-isikukood/v1",
+                Identifier::FamilyNumber => "family-number/v1",
+                Identifier::IcaoMrz => "mrz/v1",
+                Identifier::MosipUin => "mosip-uin/v1",
+                Identifier::MosipVid => "mosip-vid/v1",
+                Identifier::NicBefore2001 => "nic-before-2001/v1",
+                Identifier::NigeriaNin => "ng-nin/v1",
+                Identifier::NigeriaVnin => "ng-vnin/v1",
+                Identifier::PakistanPassport => "pk-passport/v1",
+                Identifier::Phone => "e164/v1",
+            },
+            Self::LatinName => "latin-name/v1",
+            Self::UrduName => "urdu-name/v1",
+        };
+        name.into()
     }
 
     /// Brings a value into this form.
@@ -96,7 +121,7 @@ impl NormalForm {
         }
         let room = match (self, value) {
             (Self::LatinName | Self::UrduName, ValueRef::Text(text)) => name::room(text),
-            _ => (value.content_bytes() + 1).clamp(DATE_BYTES + 1, MAX_NORMAL_BYTES + 1),
+            _ => (value.content_bytes() + GROWTH).min(MAX_NORMAL_BYTES + 1),
         };
         out.make_room(room);
         let mut done = Ok(());
@@ -117,6 +142,7 @@ impl NormalForm {
             (Self::Date, ValueRef::Text(text)) => append_date(text, out),
             (Self::Digits, ValueRef::Text(text)) => append_digits(text, out),
             (Self::Exact, value) => append_exact(value, out),
+            (Self::Identifier(identifier), ValueRef::Text(text)) => identifier.append_normal(text, out),
             (Self::LatinName, ValueRef::Text(text)) => name::LATIN.append(text, out),
             (Self::UrduName, ValueRef::Text(text)) => name::URDU.append(text, out),
             (_, ValueRef::Integer(_)) => Err(Error::schema(format!(
@@ -132,6 +158,8 @@ impl NormalForm {
     }
 }
 
+/// Bytes that a form other than of names may be longer than the value: a date grows by six, a phone number by `+92`.
+const GROWTH: usize = 8;
 /// Length of `YYYY-MM-DD`.
 const DATE_BYTES: usize = 10;
 
