@@ -18,6 +18,7 @@ const TARGETS: &[(&str, Body)] = &[
     ("inspection", fuzz_bodies::inspection),
     ("keyring", fuzz_bodies::keyring),
     ("keyring_pin", fuzz_bodies::keyring_pin),
+    ("normal_form", fuzz_bodies::normal_form),
     ("open_right_key", fuzz_bodies::open_right_key),
     ("open_wrong_key", fuzz_bodies::open_wrong_key),
     ("schema", fuzz_bodies::schema),
