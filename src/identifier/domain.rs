@@ -70,3 +70,112 @@ impl Identifier {
         valid
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identifier::{CheckDigit, Pattern};
+    use proptest::prelude::*;
+
+    fn ranked() -> Vec<(Identifier, u64)> {
+        let pattern =
+            |text, check| Pattern::new(&"card".parse().expect("a name"), text, check).expect("a pattern");
+        let described = [
+            (pattern("[A-C][2-46]-[xy0]", CheckDigit::None), 3 * 4 * 3),
+            (pattern("[A-Z]{2}[0-9]{5}[0-9]", CheckDigit::Icao9303), 676 * 100_000),
+            (pattern("[0-9]{15}[0-9]", CheckDigit::Luhn), 1_000_000_000_000_000),
+            (pattern("[0-9]{19}", CheckDigit::None), 10_000_000_000_000_000_000),
+        ];
+        let described = described.map(|(pattern, size)| (Identifier::from(pattern), size));
+        let built_in = [
+            (Identifier::Aadhaar, 80_000_000_000),
+            (Identifier::AadhaarVid, 800_000_000_000_000),
+            (Identifier::AustriaVsnr, 72_000_000),
+            (Identifier::Cnic, 10_000_000_000_000),
+            (Identifier::EstoniaIsikukood, 640_000_000),
+            (Identifier::FamilyNumber, 2_176_782_336),
+            (Identifier::MosipUin, 800_000_000),
+            (Identifier::MosipVid, 800_000_000_000_000),
+            (Identifier::NicBefore2001, 100_000_000_000),
+            (Identifier::NigeriaNin, 100_000_000_000),
+            (Identifier::NigeriaVnin, 456_976_000_000_000_000),
+            (Identifier::PakistanPassport, 6_760_000_000),
+        ];
+        built_in.into_iter().chain(described).collect()
+    }
+
+    #[test]
+    fn every_identifier_of_one_length_has_a_domain_and_no_other() {
+        for (identifier, size) in ranked() {
+            assert_eq!(identifier.domain(), Some(Domain { size }), "{identifier:?}");
+            let mut out = Vec::new();
+            assert!(!identifier.unrank(size, &mut out) && out.is_empty(), "{identifier:?}");
+        }
+        let long =
+            Pattern::new(&"card".parse().expect("a name"), "[0-9]{20}", CheckDigit::None).expect("a pattern");
+        for identifier in [Identifier::BangladeshNid, Identifier::IcaoMrz, Identifier::Phone, long.into()] {
+            assert!(identifier.domain().is_none() && !identifier.unrank(0, &mut Vec::new()));
+            assert_eq!(identifier.rank(b"00000000000000000000"), None);
+        }
+    }
+
+    #[test]
+    fn known_places_are_found() {
+        for (identifier, normal, rank) in [
+            (Identifier::Cnic, "3520212345671", 3_520_212_345_671),
+            (Identifier::Aadhaar, "234123412346", 3_412_341_234),
+            (Identifier::AustriaVsnr, "1237010180", 23 * 80_000 + 180 + 100 * 20),
+            (Identifier::PakistanPassport, "AB1234567", 11_234_567),
+            (Identifier::FamilyNumber, "00000A", 10),
+        ] {
+            assert_eq!(identifier.rank(normal.as_bytes()), Some(rank), "{identifier:?}");
+        }
+        assert_eq!(Identifier::Aadhaar.rank(b"234123412345"), None);
+        assert_eq!(Identifier::Aadhaar.rank(b"23412341234"), None);
+        assert_eq!(Identifier::Cnic.rank(b"35202-1234567-1"), None);
+        assert_eq!(Identifier::PakistanPassport.rank(b"ab1234567"), None);
+        assert_eq!(Identifier::EstoniaIsikukood.rank(b"36802300109"), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_place_and_its_identifier_find_each_other(seed in any::<u64>()) {
+            for (identifier, size) in ranked() {
+                let rank = seed % size;
+                let mut out = b"before".to_vec();
+                if !identifier.unrank(rank, &mut out) {
+                    prop_assert_eq!(&out[..], b"before");
+                    continue;
+                }
+                let normal = out.strip_prefix(b"before").expect("what was there is kept");
+                prop_assert_eq!(identifier.rank(normal), Some(rank));
+                let mut read = Vec::new();
+                identifier.append_normal(core::str::from_utf8(normal).expect("ASCII"), &mut read).expect("valid");
+                prop_assert_eq!(&read[..], normal);
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_share_of_places_holds_a_valid_identifier() {
+        for (identifier, least, most) in [
+            (Identifier::Aadhaar, 1.0, 1.0),
+            (Identifier::Cnic, 1.0, 1.0),
+            // Of the dates that the digits can write, those that exist.
+            (Identifier::EstoniaIsikukood, 0.44, 0.47),
+            // One number in eleven has no check digit.
+            (Identifier::AustriaVsnr, 0.90, 0.92),
+        ] {
+            let size = identifier.domain().expect("a domain").size;
+            let mut out = Vec::new();
+            let valid = (0..20_000_u32).filter(|i| {
+                out.clear();
+                identifier.unrank((u64::from(*i) * (size / 20_000) + u64::from(*i) * 7919) % size, &mut out)
+            });
+            let share = f64::from(u32::try_from(valid.count()).expect("at most 20,000")) / 20_000.0;
+            assert!((least..=most).contains(&share), "{identifier:?}: {share}");
+        }
+    }
+}
