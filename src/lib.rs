@@ -62,6 +62,12 @@ pub mod __private {
     pub use serde;
 }
 
+/// FF1 for this repository's benches and fuzz targets alone, until format-preserving tokens are public. Not for use.
+#[doc(hidden)]
+pub mod __bench {
+    pub use crate::crypto::ff1::{Ff1, Ff1Small};
+}
+
 #[cfg(test)]
 mod tests;
 
