@@ -7,6 +7,7 @@
 
 mod envelopes;
 mod feed;
+mod ff1;
 mod keyrings;
 mod keys;
 mod looking;
@@ -16,6 +17,7 @@ mod sealing;
 mod streams;
 
 pub use envelopes::{envelope_bytes, envelope_text, plain_base64};
+pub use ff1::ff1;
 pub use keyrings::{keyring, keyring_pin};
 pub use looking::inspection;
 pub use normals::normal_form;
