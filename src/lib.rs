@@ -32,6 +32,7 @@ pub mod index;
 pub mod token;
 
 pub mod schema;
+pub mod surrogate;
 
 pub mod record;
 

@@ -11,7 +11,6 @@ use crate::context::AssociatedData;
 use crate::crypto::siv;
 use crate::envelope::{Envelope, header};
 use crate::error::{Error, Result};
-use crate::ident::KeyId;
 use crate::keys::{self, Allowance, Keyset};
 use crate::normal::Normal;
 use crate::secret::SecretBytes;
@@ -49,6 +48,12 @@ impl ReversibleTokens {
         }
         let header = TokenHeader::new(TokenKind::Reversible, epoch, audience.clone());
         Ok(Self { header, key, allowance: allowance.clone(), ad: AssociatedData::default() })
+    }
+
+    /// What every token of this maker says of itself.
+    #[must_use]
+    pub const fn header(&self) -> &TokenHeader {
+        &self.header
     }
 
     /// Makes the token of a value in normal form, so that all ways of writing it give one token.
