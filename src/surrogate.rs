@@ -35,9 +35,9 @@ struct Part {
 }
 
 enum Maker {
-    Index(BlindIndex),
-    Pairwise(PairwiseTokens),
-    Reversible(ReversibleTokens),
+    Index(Box<BlindIndex>),
+    Pairwise(Box<PairwiseTokens>),
+    Reversible(Box<ReversibleTokens>),
 }
 
 /// What is stored in a surrogate's column.
@@ -197,7 +197,7 @@ impl Column {
             name: policy.spec().name().clone(),
             parts: parts.collect::<Result<_>>()?,
             invalid: policy.invalid(),
-            maker: Maker::Index(index),
+            maker: Maker::Index(Box::new(index)),
         })
     }
 
@@ -209,12 +209,15 @@ impl Column {
     ) -> Result<Self> {
         let (keys, audience, epoch) = (keyring.token_keys()?, policy.audience(), policy.epoch());
         let maker = match policy.kind() {
-            TokenKind::Pairwise => Maker::Pairwise(PairwiseTokens::new(&keys, audience, epoch, &[])?),
+            TokenKind::Pairwise => {
+                Maker::Pairwise(Box::new(PairwiseTokens::new(&keys, audience, epoch, &[])?))
+            }
             TokenKind::Reversible => {
                 let key = keys.key_of_epoch(epoch)?;
                 let allowance = messages.iter().find(|allowance| allowance.key() == key);
-                let allowance = allowance.ok_or_else(|| Error::misuse("no messages were reserved for an epoch"))?;
-                Maker::Reversible(ReversibleTokens::new(&keys, audience, epoch, allowance)?)
+                let allowance =
+                    allowance.ok_or_else(|| Error::misuse("no messages were reserved for an epoch"))?;
+                Maker::Reversible(Box::new(ReversibleTokens::new(&keys, audience, epoch, allowance)?))
             }
             _ => return Err(Error::misuse("tokens of this kind are not kept in a table")),
         };
@@ -226,7 +229,8 @@ impl Column {
         let (mut absent, mut hidden) = (false, false);
         for part in &mut self.parts {
             let value = values.get(part.position).copied();
-            let value = value.ok_or_else(|| Error::misuse("the values are fewer than the table's sealed fields"))?;
+            let value =
+                value.ok_or_else(|| Error::misuse("the values are fewer than the table's sealed fields"))?;
             match part.read(value) {
                 Ok(true) => {}
                 Ok(false) => (absent, hidden) = (true, hidden || part.absence == Absence::Hidden),
@@ -253,7 +257,8 @@ fn cannot_be_read(error: &Error) -> bool {
 impl Part {
     fn new(table: &TableSchema, field: &Name, form: &crate::normal::NormalForm) -> Result<Self> {
         let found = table.sealed().enumerate().find(|(_, policy)| policy.name() == field);
-        let (position, policy) = found.ok_or_else(|| Error::misuse("the field is not a sealed field of the table"))?;
+        let (position, policy) =
+            found.ok_or_else(|| Error::misuse("the field is not a sealed field of the table"))?;
         Ok(Self { position, absence: policy.absence(), value: Normal::empty(form.clone()) })
     }
 
@@ -273,7 +278,8 @@ impl Surrogates {
     /// # Errors
     /// `UnknownKey` if the keyring has no such epoch.
     pub fn token_keys(keyring: &Keyring, table: &TableSchema) -> Result<Vec<KeyId>> {
-        let of_table = |policy: &&TokenPolicy| policy.column().is_some() && policy.kind() == TokenKind::Reversible;
+        let of_table =
+            |policy: &&TokenPolicy| policy.column().is_some() && policy.kind() == TokenKind::Reversible;
         let mut ids = Vec::new();
         for policy in table.tokens().iter().filter(of_table) {
             let id = keyring.token_keys()?.key_of_epoch(policy.epoch())?;

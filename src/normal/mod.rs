@@ -216,6 +216,12 @@ pub struct Normal {
 }
 
 impl Normal {
+    /// An empty buffer for [`NormalForm::normalise_into`].
+    #[must_use]
+    pub fn empty(form: NormalForm) -> Self {
+        Self { form, bytes: SecretBytes::default() }
+    }
+
     /// The form.
     #[must_use]
     pub const fn form(&self) -> &NormalForm {

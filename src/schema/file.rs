@@ -183,7 +183,9 @@ impl Identifiers {
             return Err(Error::schema(format!("identifier `{name}` is declared twice")));
         }
         match names().find(|name| Identifier::from_name(name).is_ok()) {
-            Some(name) => Err(Error::schema(format!("`{name}` is the name of an identifier that amanat has already"))),
+            Some(name) => {
+                Err(Error::schema(format!("`{name}` is the name of an identifier that amanat has already")))
+            }
             None => Ok(()),
         }
     }
@@ -225,7 +227,10 @@ impl TableForm {
     fn read(self, own: &Identifiers) -> Result<TableSchema> {
         let table = self.name.clone();
         let in_table = |error: Error| {
-            if error.kind() == Kind::Unsupported || error.field().is_some() || error.message().starts_with("table `") {
+            if error.kind() == Kind::Unsupported
+                || error.field().is_some()
+                || error.message().starts_with("table `")
+            {
                 error
             } else {
                 Error::schema(format!("table `{table}`: {}", error.message()))
@@ -433,8 +438,12 @@ impl Invalid {
 }
 
 impl CheckDigit {
-    const WORDS: Words<Self> =
-        &[("none", Self::None), ("verhoeff", Self::Verhoeff), ("luhn", Self::Luhn), ("icao-9303", Self::Icao9303)];
+    const WORDS: Words<Self> = &[
+        ("none", Self::None),
+        ("verhoeff", Self::Verhoeff),
+        ("luhn", Self::Luhn),
+        ("icao-9303", Self::Icao9303),
+    ];
 }
 
 impl TokenKind {

@@ -180,4 +180,3 @@ fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     sorted.sort_unstable();
     sorted.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first().copied())
 }
-

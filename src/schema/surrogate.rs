@@ -89,7 +89,13 @@ pub struct TokenPolicy {
 impl TokenPolicy {
     /// Tokens that are made when they are exported.
     #[must_use]
-    pub const fn new(name: Name, kind: TokenKind, of: IndexedField, audience: Audience, epoch: Epoch) -> Self {
+    pub const fn new(
+        name: Name,
+        kind: TokenKind,
+        of: IndexedField,
+        audience: Audience,
+        epoch: Epoch,
+    ) -> Self {
         let invalid = Invalid::Refuse;
         Self { name, kind, of, audience, epoch, column: None, reveal: Vec::new(), mask: Vec::new(), invalid }
     }
@@ -211,7 +217,9 @@ impl TableSchema {
             self.check_of(&what, &token.of)?;
             let kept = matches!(token.kind, TokenKind::Pairwise | TokenKind::Reversible);
             if token.column.is_some() && !kept {
-                let why = format!("{what}: only pairwise and reversible tokens are kept in a table; leave `column` out");
+                let why = format!(
+                    "{what}: only pairwise and reversible tokens are kept in a table; leave `column` out"
+                );
                 return Err(self.fault(&why));
             }
             for name in token.reveal.iter().chain(&token.mask) {
@@ -273,7 +281,8 @@ impl TableSchema {
 
     fn check_columns(self) -> Result<Self> {
         let ids = self.record_id.iter().map(String::as_str);
-        let fields = self.fields.iter().map(FieldPolicy::column).filter(|column| !ids.clone().any(|id| id == *column));
+        let fields =
+            self.fields.iter().map(FieldPolicy::column).filter(|column| !ids.clone().any(|id| id == *column));
         let all = fields.chain(ids.clone()).chain(self.surrogate_columns());
         match first_repeated(all) {
             Some(column) => Err(self.fault(&format!("column `{column}` stands twice"))),

@@ -17,6 +17,7 @@ const SHORT_SYMBOLS: usize = 32;
 
 /// Not a symbol.
 const NONE: u8 = 0xff;
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of range")]
 const VALUES: [u8; 256] = {
     let mut values = [NONE; 256];
     let mut value = 0;
@@ -33,17 +34,22 @@ pub(super) struct Check(u32);
 
 const fn step(state: u32, value: u8) -> u32 {
     let leaving = state >> 25;
-    let mut next = ((state & 0x01ff_ffff) << 5) ^ value as u32;
-    let mut bit = 0;
-    while bit < 5 {
-        // All ones if the bit is set.
-        next ^= GENERATOR[bit] & 0_u32.wrapping_sub((leaving >> bit) & 1);
-        bit += 1;
+    // All ones if the bit is set.
+    const fn mask(leaving: u32, bit: u32) -> u32 {
+        0_u32.wrapping_sub((leaving >> bit) & 1)
     }
-    next
+    let [a, b, c, d, e] = GENERATOR;
+    ((state & 0x01ff_ffff) << 5)
+        ^ value as u32
+        ^ (a & mask(leaving, 0))
+        ^ (b & mask(leaving, 1))
+        ^ (c & mask(leaving, 2))
+        ^ (d & mask(leaving, 3))
+        ^ (e & mask(leaving, 4))
 }
 
 /// What each symbol at each place of short data adds to the final state: the checksum is linear.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of range")]
 const SHORT: [[u32; 32]; SHORT_SYMBOLS] = {
     let mut table = [[0; 32]; SHORT_SYMBOLS];
     let mut place = 0;
@@ -166,4 +172,68 @@ pub(super) fn decode(check: Check, text: &str, out: &mut Vec<u8>) -> Result<(), 
         return Err(Fault::Padding);
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_bip_350_check_and_others_do_not() {
+        // Prefix and rest of valid and invalid texts of BIP 350.
+        let check = |prefix: &str, rest: &str| decode(Check::of_prefix(prefix), rest, &mut Vec::new());
+        for (prefix, rest) in [
+            ("a", "lqfn3a"),
+            ("abcdef", "l7aum6echk45nj3s0wdvt2fg8x9yrzpqzd3ryx"),
+            ("split", "checkupstagehandshakeupstreamerranterredcaperredlc445v"),
+            ("?", "v759aa"),
+        ] {
+            // Their data need not be whole bytes.
+            assert!(matches!(check(prefix, rest), Ok(()) | Err(Fault::Padding)), "{prefix}");
+        }
+        for (prefix, rest) in [
+            ("a", "lqfn3q"),
+            ("?", "v759ac"),
+            ("split", "checkupstagehandshakeupstreamerranterredcaperredlc445w"),
+        ] {
+            assert_eq!(check(prefix, rest), Err(Fault::Check), "{prefix}");
+        }
+        assert_eq!(check("a", "lqfn3b"), Err(Fault::Character(5)));
+    }
+
+    #[test]
+    fn the_short_way_gives_what_the_long_way_gives() {
+        let check = Check::of_prefix("amt1:p:2:bank:loans:");
+        for seed in 0..=255_u8 {
+            let data = core::array::from_fn(|place| {
+                (place as u8).wrapping_mul(37).wrapping_add(seed.wrapping_mul(91))
+            });
+            let (mut short, mut long, mut back) = (Vec::new(), Vec::new(), Vec::new());
+            append_short(check.before_short(), &data, &mut short);
+            append(check, &data, &mut long);
+            assert_eq!(short, long);
+            let text = core::str::from_utf8(&short).expect("ASCII");
+            assert_eq!((decode(check, text, &mut back), back.as_slice()), (Ok(()), &data[..]));
+        }
+    }
+
+    #[test]
+    fn every_single_wrong_letter_and_every_swap_is_caught() {
+        let check = Check::of_prefix("amt1:p:2:bank:loans:");
+        let mut text = Vec::new();
+        append(check, &[0x5a; 50], &mut text);
+        let fails =
+            |text: &[u8]| decode(check, core::str::from_utf8(text).expect("ASCII"), &mut Vec::new()).is_err();
+        for place in 0..text.len() {
+            for letter in ALPHABET.iter().filter(|letter| **letter != text[place]) {
+                let mut wrong = text.clone();
+                wrong[place] = *letter;
+                assert!(fails(&wrong));
+            }
+            let mut swapped = text.clone();
+            swapped.swap(place, (place + 1) % text.len());
+            assert!(swapped == text || fails(&swapped));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use amanat::token::{Audience, ReversibleTokens};
 use amanat::{Engine, FieldSealer, KeyId, Kind, OpenOptions, RecordId, Suite, Value};
 
 use super::feed::Feed;
-use super::keys::{Keys, RIGHT, STATES, WRONG, context, name};
+use super::keys::{Keys, RIGHT, STATES, WRONG, context};
 
 /// What was sealed opens, for its record only and unaltered only; what was not sealed never opens.
 pub fn open_right_key(data: &[u8]) {
