@@ -13,6 +13,7 @@ use amanat::blob::STREAM_PREFIX_BYTES;
 use amanat::envelope::append_from_text;
 use amanat::inspect::inspect;
 use amanat::keys::{KekError, KekErrorKind, KeyFile, NewSlot, Passphrase, Pin, Purpose};
+use amanat::normal::NormalForm;
 use amanat::record::{Cbor, Cell, Plain};
 use amanat::schema::{FieldPolicy, Migration, Mode, Schema};
 use amanat::token::{Audience, ReversibleTokens};
@@ -33,13 +34,13 @@ use prints::{Away, MARKER, NUMBER, Prints, Spy, born, hex};
 const PUBLIC: &str = "\
     Absence Allowance Argon2Cost Bucket Census Encoding Engine EnvelopeFacts Family Field FieldContext \
     FieldLayout FieldPolicy Form KekErrorKind KeyId KeyInfo Kind Layout Mask Masked Migration Mode Name \
-    OpenOptions Other Pin Place Purpose Schema SealOptions SlotContext SlotInfo State Suite TableSchema \
+    NormalForm OpenOptions Other Pin Place Purpose Schema SealOptions SlotContext SlotInfo State Suite TableSchema \
     Timestamp Token ValueType WrappedSecret";
 
 /// Public types that hold something secret or personal, or are made from it; each is printed below.
 const PRINTED: &str = "\
     Cbor Cell Date Envelope EnvelopeBatch Error FieldOpener FieldSealer KekError Keyring KeyringFile Keyset \
-    Mixed NewSlot OpenCall Opened Plain PlainBytes RecordId RecordOpener RecordSealer Report \
+    Mixed NewSlot Normal OpenCall Opened Plain PlainBytes RecordId RecordOpener RecordSealer Report \
     ReversibleTokens SealCall SealedField Secret SecretBytes StreamOpener StreamSealer Value ValueRef What";
 
 #[derive(Record)]
@@ -153,6 +154,7 @@ fn nothing_that_holds_a_secret_prints_it() {
     ] {
         prints.debug("ValueRef", &value);
         prints.debug("Value", &value.to_value());
+        prints.debug("Normal", &NormalForm::Exact.normalise(value).unwrap());
         let mut sealer =
             amanat::FieldSealer::new(&keys, &context(), SealOptions::default(), &allowance).unwrap();
         let mut opener = FieldOpener::new(&keys, &context(), &OpenOptions::default()).unwrap();
@@ -327,6 +329,14 @@ fn texts(prints: &mut Prints) {
     prints.error(MARKER.parse::<Timestamp>());
     prints.error(MARKER.parse::<Date>());
     prints.error("1919-08-77".parse::<Date>());
+    prints.error(NormalForm::from_name(MARKER));
+    for form in [NormalForm::Date, NormalForm::Digits] {
+        prints.error(form.normalise(ValueRef::Text(MARKER)));
+        prints.error(form.normalise(ValueRef::Integer(NUMBER)));
+    }
+    for form in [NormalForm::Exact, NormalForm::LatinName, NormalForm::UrduName] {
+        prints.error(form.normalise(ValueRef::Text(&MARKER.repeat(60))));
+    }
     prints.error(amanat::mask::Mask::LastFour.read(MARKER));
     prints.error(Envelope::parse(MARKER.as_bytes()));
     for prefix in ["", "amn1.", "amn2.", "amn1. "] {
