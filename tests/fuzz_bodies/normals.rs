@@ -59,5 +59,6 @@ fn form(feed: &mut Feed<'_>) -> NormalForm {
     ];
     let identifiers = Identifier::builtin().iter().cloned().map(NormalForm::Identifier);
     let forms: Vec<NormalForm> = plain.into_iter().chain(identifiers).collect();
-    forms[usize::from(feed.byte()) % forms.len()].clone()
+    let chosen = forms.get(usize::from(feed.byte()) % forms.len());
+    chosen.expect("less than their number").clone()
 }
