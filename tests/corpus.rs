@@ -16,6 +16,7 @@ const TARGETS: &[(&str, Body)] = &[
     ("envelope_bytes", fuzz_bodies::envelope_bytes),
     ("envelope_text", |data| fuzz_bodies::envelope_text(data, fuzz_bodies::plain_base64)),
     ("ff1", fuzz_bodies::ff1),
+    ("identifier", fuzz_bodies::identifier),
     ("inspection", fuzz_bodies::inspection),
     ("keyring", fuzz_bodies::keyring),
     ("keyring_pin", fuzz_bodies::keyring_pin),

@@ -72,7 +72,7 @@ fn estonia(before: &[u8]) -> Option<u8> {
 
 /// ICAO Doc 9303-3, 4.9: weights 7, 3, 1 over digits, letters from 10 to 35, and the filler `<` as 0.
 pub(super) fn icao9303(characters: impl Iterator<Item = u8>) -> Option<u8> {
-    let mut sum = 0;
+    let mut sum = 0_u32;
     for (character, weight) in characters.zip([7, 3, 1].into_iter().cycle()) {
         let value = match character {
             b'0'..=b'9' => character - b'0',
@@ -80,9 +80,10 @@ pub(super) fn icao9303(characters: impl Iterator<Item = u8>) -> Option<u8> {
             b'<' => 0,
             _ => return None,
         };
-        sum = (sum + u16::from(value) * weight) % 10;
+        // Far from overflow: no identifier has more than 90 characters.
+        sum += u32::from(value) * weight;
     }
-    below_ten(sum)
+    u8::try_from(sum % 10).ok()
 }
 
 /// ISO/IEC 7812-1, Annex B: every second digit from the right, the last included, is doubled.

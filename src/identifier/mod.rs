@@ -211,14 +211,20 @@ impl Identifier {
         }
         let start = out.len();
         for c in text.chars() {
-            let c = script::ascii_digit(c);
-            match u8::try_from(c) {
-                Ok(byte) if byte.is_ascii_alphanumeric() && out.len() - start < MAX_POSITIONS => {
-                    out.push(byte)
-                }
-                _ if separates(c) || self.shapes().iter().any(|shape| shape.has_separator(c)) => {}
-                _ => return Err(Fault::Shape),
+            let byte = match u8::try_from(c) {
+                Ok(byte) if byte.is_ascii_alphanumeric() => byte,
+                _ => match script::digit(c) {
+                    Some(value) => b'0' + value,
+                    None if separates(c) || self.shapes().iter().any(|shape| shape.has_separator(c)) => {
+                        continue;
+                    }
+                    None => return Err(Fault::Shape),
+                },
+            };
+            if out.len() - start == MAX_POSITIONS {
+                return Err(Fault::Shape);
             }
+            out.push(byte);
         }
         let read = out.get_mut(start..).unwrap_or_default();
         let shape = self.shape(read.len()).filter(|shape| shape.fit(read)).ok_or(Fault::Shape)?;

@@ -7,6 +7,7 @@
 
 mod envelopes;
 mod feed;
+mod identifiers;
 mod ff1;
 mod keyrings;
 mod keys;
@@ -18,6 +19,7 @@ mod streams;
 
 pub use envelopes::{envelope_bytes, envelope_text, plain_base64};
 pub use ff1::ff1;
+pub use identifiers::identifier;
 pub use keyrings::{keyring, keyring_pin};
 pub use looking::inspection;
 pub use normals::normal_form;
