@@ -11,6 +11,7 @@ use std::path::Path;
 
 use amanat::blob::STREAM_PREFIX_BYTES;
 use amanat::envelope::append_from_text;
+use amanat::identifier::{CheckDigit, Identifier, Pattern, Strictness};
 use amanat::inspect::inspect;
 use amanat::keys::{KekError, KekErrorKind, KeyFile, NewSlot, Passphrase, Pin, Purpose};
 use amanat::normal::NormalForm;
@@ -32,16 +33,18 @@ use prints::{Away, MARKER, NUMBER, Prints, Spy, born, hex};
 
 /// Public types that print what they hold, because all of it is public: names, ids, states, sizes, settings, masks.
 const PUBLIC: &str = "\
-    Absence Allowance Argon2Cost Bucket Census Encoding Engine EnvelopeFacts Family Field FieldContext \
-    FieldLayout FieldPolicy Form KekErrorKind KeyId KeyInfo Kind Layout Mask Masked Migration Mode Name \
-    NormalForm OpenOptions Other Pin Place Purpose Schema SealOptions SlotContext SlotInfo State Suite TableSchema \
-    Timestamp Token ValueType WrappedSecret";
+    Absence Allowance Argon2Cost Bucket Census CheckDigit Encoding Engine EnvelopeFacts Family Field \
+    FieldContext FieldLayout FieldPolicy Form Identifier KekErrorKind KeyId KeyInfo Kind Layout Mask \
+    Masked Migration Mode Name NormalForm OpenOptions Other Pattern Pin Place Purpose Schema SealOptions \
+    SlotContext SlotInfo State Strictness Suite TableSchema Timestamp Token ValueType Warning \
+    WrappedSecret";
 
 /// Public types that hold something secret or personal, or are made from it; each is printed below.
 const PRINTED: &str = "\
-    Cbor Cell Date Envelope EnvelopeBatch Error FieldOpener FieldSealer KekError Keyring KeyringFile Keyset \
-    Mixed NewSlot Normal OpenCall Opened Plain PlainBytes RecordId RecordOpener RecordSealer Report \
-    ReversibleTokens SealCall SealedField Secret SecretBytes StreamOpener StreamSealer Value ValueRef What";
+    Cbor Cell Checked Date Envelope EnvelopeBatch Error FieldOpener FieldSealer KekError Keyring \
+    KeyringFile Keyset Mixed NewSlot Normal OpenCall Opened Plain PlainBytes RecordId RecordOpener \
+    RecordSealer Report ReversibleTokens SealCall SealedField Secret SecretBytes StreamOpener StreamSealer \
+    Value ValueRef What";
 
 #[derive(Record)]
 #[amanat(table = "citizens")]
@@ -137,6 +140,9 @@ fn nothing_that_holds_a_secret_prints_it() {
     let secret = Secret::<19>::copy_from(MARKER.as_bytes()).unwrap();
     prints.debug("Secret", &secret);
     prints.debug("SecretBytes", &SecretBytes::new(MARKER.into()));
+    let number = Pattern::new(&name("number"), "[0-9]{15}", CheckDigit::None).unwrap();
+    let checked = Identifier::from(number).check(&NUMBER.to_string(), Strictness::Strict).unwrap();
+    prints.debug("Checked", &checked);
     let id = record(MARKER);
     prints.debug("RecordId", &id);
     prints.debug("RecordId", &RecordId::integer(NUMBER));
@@ -338,6 +344,11 @@ fn texts(prints: &mut Prints) {
         prints.error(form.normalise(ValueRef::Text(&MARKER.repeat(60))));
     }
     prints.error(amanat::mask::Mask::LastFour.read(MARKER));
+    for identifier in Identifier::builtin() {
+        prints.error(identifier.check(MARKER, Strictness::Lenient));
+        prints.error(identifier.display(&NUMBER.to_string()));
+        prints.error(amanat::mask::Mask::Identifier(identifier.clone()).read(&NUMBER.to_string()));
+    }
     prints.error(Envelope::parse(MARKER.as_bytes()));
     for prefix in ["", "amn1.", "amn2.", "amn1. "] {
         let text = format!("{prefix}{MARKER}");
