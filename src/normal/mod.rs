@@ -25,6 +25,18 @@ pub const MAX_NORMAL_BYTES: usize = 1024;
 ///
 /// Each form has a name with a version and is frozen: what it makes of a value never changes. Limits: values up to
 /// [`MAX_FIELD_BYTES`] in, [`MAX_NORMAL_BYTES`] out. Source: SPEC 8.2.
+///
+/// ```
+/// # fn main() -> amanat::Result<()> {
+/// use amanat::{ValueRef, normal::NormalForm};
+///
+/// let form = NormalForm::from_name("urdu-name/v1")?;
+/// let arabic_keyboard = form.normalise(ValueRef::Text("علي"))?;
+/// let urdu_keyboard = form.normalise(ValueRef::Text("علی"))?;
+/// assert!(arabic_keyboard.matches(&urdu_keyboard));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NormalForm {
