@@ -102,9 +102,11 @@ fn write_number(numerals: impl Iterator<Item = u64>, radix: u64, words: &mut [u6
 /// b of step 3, ⌈⌈v · LOG(radix)⌉ / 8⌉: the length of the greatest number of `v` numerals, which is radix^v - 1.
 pub(super) fn number_bytes(v: usize, radix: u64) -> usize {
     let mut words = [0; MAX_NUMBER_WORDS];
-    write_number((0..v).map(|_| radix - 1), radix, &mut words);
-    let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-    bytes.zip(1..).filter(|(byte, _)| *byte != 0).last().map_or(0, |(_, length)| length)
+    // Four numerals of at most 16 bits fill a word.
+    let (words, _) = words.split_at_mut(v.div_ceil(4));
+    write_number((0..v).map(|_| radix - 1), radix, words);
+    let greatest = words.iter().zip(0..).filter(|(word, _)| **word != 0).last();
+    greatest.map_or(0, |(word, below)| 8 * (below + 1) - word.leading_zeros() as usize / 8)
 }
 
 /// Steps iv to vii: adds `output` to the numerals, or subtracts it, modulo radix^m. What is left in `output` has no use.

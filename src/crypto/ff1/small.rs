@@ -15,8 +15,10 @@ use crate::error::{Error, Result};
 
 /// Values worked on together: their blocks fill the widest AES instructions.
 const WIDE: usize = 64;
-/// Values worked on together when fewer are left.
+/// Values worked on together where those would be mostly empty.
 const NARROW: usize = 8;
+/// Up to this many values, narrow groups take less time than a wide one.
+const FEW: usize = 24;
 
 /// FF1 of one format and tweak. A value is the integer that its numerals write, most significant first.
 ///
@@ -146,18 +148,13 @@ impl<const DECRYPT: bool, const LONG: bool> BlockCipherEncClosure for Run<'_, DE
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         let rounds = Rounds::<'_, B, DECRYPT, LONG> { plan: self.plan, backend };
-        let (wide, rest) = self.values.as_chunks_mut::<WIDE>();
-        wide.iter_mut().for_each(|values| rounds.run(values));
-        let (narrow, rest) = rest.as_chunks_mut::<NARROW>();
-        narrow.iter_mut().for_each(|values| rounds.run(values));
-        if let [value] = rest {
-            rounds.run(core::array::from_mut(value));
-        } else if !rest.is_empty() {
-            let mut padded = [0; NARROW];
-            padded.iter_mut().zip(&*rest).for_each(|(out, value)| *out = *value);
-            rounds.run(&mut padded);
-            rest.iter_mut().zip(&padded).for_each(|(out, value)| *out = *value);
-            padded.as_mut_slice().zeroize();
+        let last = self.values.len() % WIDE;
+        let few = if last <= FEW { last } else { 0 };
+        let (many, few) = self.values.split_at_mut(self.values.len() - few);
+        many.chunks_mut(WIDE).for_each(|values| rounds.run::<WIDE>(values));
+        match few {
+            [_] => rounds.run::<1>(few),
+            _ => few.chunks_mut(NARROW).for_each(|values| rounds.run::<NARROW>(values)),
         }
     }
 }
@@ -170,9 +167,9 @@ struct Rounds<'a, B, const DECRYPT: bool, const LONG: bool> {
 impl<B: BlockCipherEncBackend<BlockSize = U16>, const DECRYPT: bool, const LONG: bool>
     Rounds<'_, B, DECRYPT, LONG>
 {
-    /// Algorithm 7, or algorithm 8 if `DECRYPT`, of each value.
+    /// Algorithm 7, or algorithm 8 if `DECRYPT`, of up to `COUNT` values; zeros stand in for those that are missing.
     #[inline(always)]
-    fn run<const COUNT: usize>(&self, values: &mut [u64; COUNT]) {
+    fn run<const COUNT: usize>(&self, values: &mut [u64]) {
         let Plan { left: even, right: odd, .. } = *self.plan;
         // 2. A = X[1..u], B = X[u+1..n]
         let (mut left, mut right) = ([0; COUNT], [0; COUNT]);
