@@ -33,10 +33,11 @@ use prints::{Away, MARKER, NUMBER, Prints, Spy, born, hex};
 
 /// Public types that print what they hold, because all of it is public: names, ids, states, sizes, settings, masks.
 const PUBLIC: &str = "\
-    Absence Allowance Argon2Cost Bucket Census CheckDigit Encoding Engine EnvelopeFacts Family Field \
-    FieldContext FieldLayout FieldPolicy Form Identifier KekErrorKind KeyId KeyInfo Kind Layout Mask \
-    Masked Migration Mode Name NormalForm OpenOptions Other Pattern Pin Place Purpose Schema SealOptions \
-    SlotContext SlotInfo State Strictness Suite TableSchema Timestamp Token ValueType Warning \
+    Absence Allowance Argon2Cost Bucket BucketFigures Census CheckDigit Column Encoding Engine \
+    EnvelopeFacts Exposure Family Field FieldContext FieldLayout FieldPolicy Form Identifier IndexBudget \
+    KekErrorKind KeyId KeyInfo Kind Layout LeakageReport Lengths Mask Masked Migration Mode Multiplicity \
+    Name NormalForm OpenOptions Other Pattern Pin Place Plan Planner Purpose Reason Schema SealOptions \
+    SlotContext SlotInfo State Strictness Suite TableSchema Timestamp Token ValueType Verdict Warning \
     WrappedSecret";
 
 /// Public types that hold something secret or personal, or are made from it; each is printed below.

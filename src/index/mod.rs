@@ -3,6 +3,7 @@
 //!
 //! Owns SPEC chapter 9. Never takes a value that is not in normal form, never works without a key.
 
+pub mod plan;
 mod term;
 
 pub use term::{IndexBits, IndexTerm, MAX_INDEX_BITS, MIN_INDEX_BITS};

@@ -5,6 +5,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod census;
 mod ff1;
 mod flips;
 mod streams;
