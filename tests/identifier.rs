@@ -3,6 +3,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+use allocation_counter::measure;
 use amanat::identifier::{CheckDigit, Identifier, MAX_PATTERN_BYTES, Pattern, Strictness, Warning};
 use amanat::mask::Mask;
 use amanat::{Kind, Name, ValueRef};
@@ -253,6 +254,8 @@ fn phones_of_every_way_to_write_them_are_one() {
         ("+442079460958", &["+44 20 7946 0958", "+44 (0)20 7946 0958", "0044 20 7946 0958"]),
         ("+390612345678", &["+39 06 1234 5678", "0039 06 12345678"]),
         ("+2901234", &["+290 1234", "00290 1234"]),
+        // A bracket that was closed holds nothing any more.
+        ("+4402079460958", &["+44()0)2079460958", "+44 020 7946 0958"]),
         ("+123456789012345", &["+123456789012345"]),
     ] {
         for text in texts {
@@ -516,6 +519,16 @@ fn a_refused_text_leaves_the_buffer_as_it_was() {
     assert!(of("cnic").display("35202-1234567-1").is_err());
     assert!(of("cnic").display("۳520212345671").is_err());
     assert!(of("phone").display("03001234567").is_err());
+}
+
+#[test]
+fn reading_into_a_buffer_with_room_allocates_nothing() {
+    for (name, display, _) in EXAMPLES {
+        let identifier = of(name);
+        let mut out = Vec::with_capacity(128);
+        let info = measure(|| identifier.append_normal(display, &mut out).unwrap());
+        assert_eq!(info.count_total, 0, "{name}");
+    }
 }
 
 #[test]
