@@ -96,7 +96,7 @@ impl BlindIndex {
     ) -> Result<Self> {
         let primary = keys.primary();
         // KDF(secret, PAE("amanat/v1/index", registry, table, index, field 1, form 1, …), 32)
-        let forms: Vec<_> = spec.fields.iter().map(|field| field.form.name()).collect();
+        let forms: Vec<_> = spec.fields.iter().map(|field| field.form.identity()).collect();
         let mut parts = vec![kdf::INDEX, keys.registry().as_bytes(), table.as_bytes(), spec.name.as_bytes()];
         for (field, form) in spec.fields.iter().zip(&forms) {
             parts.extend([field.field.as_bytes(), form.as_bytes()]);

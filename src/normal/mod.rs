@@ -70,6 +70,16 @@ impl NormalForm {
         })
     }
 
+    /// What enters keys and messages: the name, and with a form of the schema's own its pattern too, so that a changed pattern is another form.
+    pub(crate) fn identity(&self) -> Cow<'static, str> {
+        match self {
+            Self::Identifier(Identifier::Custom(pattern)) => {
+                format!("{}:{}", self.name(), pattern.as_str()).into()
+            }
+            _ => self.name(),
+        }
+    }
+
     /// The stored name.
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {

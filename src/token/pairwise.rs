@@ -105,7 +105,7 @@ impl PairwiseTokens {
     pub(super) fn data_of(&mut self, value: &Normal) -> [u8; DATA_BYTES] {
         // body = HMAC-SHA-256(key[0..32], PAE(form, normal form))[0..16]; proof = AES-256(key[32..64], body)[0..4]
         self.message.clear();
-        let form = value.form().name();
+        let form = value.form().identity();
         append_pae([form.as_bytes(), value.as_bytes()].into_iter(), &mut self.message);
         let hash = self.hmac.sign(&self.message);
         let mut body = [0; BODY_BYTES];
