@@ -173,6 +173,7 @@ impl BlindIndex {
                 "the values are not those of the index's fields in their normal forms",
             ));
         }
+        values.iter().try_for_each(|value| value.check_ready())?;
         self.message.clear();
         append_pae(values.iter().map(|value| value.as_bytes()), &mut self.message);
         Ok(())

@@ -262,6 +262,14 @@ impl Normal {
         self.form == other.form && !self.as_bytes().is_empty() && ct_eq(self.as_bytes(), other.as_bytes())
     }
 
+    /// Refuses the empty buffer that a failed normalisation leaves.
+    pub(crate) fn check_ready(&self) -> Result<()> {
+        if self.as_bytes().is_empty() {
+            return Err(Error::misuse("a normal form is empty: the error of making it was ignored"));
+        }
+        Ok(())
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.expose()
     }

@@ -74,6 +74,7 @@ impl PairwiseTokens {
     /// `KeyUnusable` if the epoch's key is not active.
     pub fn make(&mut self, value: &Normal) -> Result<Token> {
         check_makes(self.key, self.header.epoch(), self.state)?;
+        value.check_ready()?;
         Ok(Token::new(self.header.clone(), self.data_of(value).to_vec()))
     }
 
@@ -83,6 +84,7 @@ impl PairwiseTokens {
     /// As [`make`](Self::make).
     pub fn append(&mut self, value: &Normal, out: &mut Vec<u8>) -> Result<()> {
         check_makes(self.key, self.header.epoch(), self.state)?;
+        value.check_ready()?;
         let data = self.data_of(value);
         self.header.append(&data, out);
         Ok(())

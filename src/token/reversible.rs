@@ -135,6 +135,7 @@ impl ReversibleTokens {
 
 /// A normal form as the value that a token holds.
 pub(super) fn check_value(value: &Normal) -> Result<ValueRef<'_>> {
+    value.check_ready()?;
     let bytes = value.as_bytes();
     if bytes.len() > MAX_TOKEN_VALUE_BYTES {
         return Err(Error::limit("a token's value has at most 256 bytes in its normal form"));
