@@ -73,7 +73,7 @@ impl IndexSpec {
 /// One blind index of a table: makes the terms that are stored, and those to search for.
 ///
 /// Protects the value from whoever lacks the index key. Leaks equality: rows with equal values have equal terms, and a term says which
-/// generation of the key made it. Shorter terms make unequal values share a term too; [`plan`](crate::index::plan) says what that buys.
+/// generation of the key made it. Shorter terms make unequal values share a term too; [`plan`] says what that buys.
 pub struct BlindIndex {
     spec: IndexSpec,
     primary: KeyId,

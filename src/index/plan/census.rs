@@ -19,7 +19,9 @@ use crate::wire::append_pae;
 
 /// Different values below which a census is exact. It takes at most about 215 MB, and a report on it 300 MB more. From there on, counts
 /// are estimated from a sample of at least half as many values.
-pub const MAX_EXACT_VALUES: usize = (1 << 23) / 8 * 7;
+///
+/// A little less than a hash table of 2^23 places holds, so that half as many surely fit in one of 2^22.
+pub const MAX_EXACT_VALUES: usize = 7_000_000;
 
 /// Frequent values that are followed beside the sample.
 const FREQUENT_VALUES: usize = 4096;
