@@ -12,6 +12,8 @@ pub(crate) const KEY_ID: &[u8] = b"amanat/v1/key-id";
 pub(crate) const FIELD: &[u8] = b"amanat/v1/field";
 pub(crate) const INDEX: &[u8] = b"amanat/v1/index";
 pub(crate) const TOKEN: &[u8] = b"amanat/v1/token";
+/// Of the tweak of FF1, from a token key.
+pub(crate) const FF1_TWEAK: &[u8] = b"amanat/v1/ff1-tweak";
 pub(crate) const RECEIPT: &[u8] = b"amanat/v1/receipt";
 pub(crate) const WRAP: &[u8] = b"amanat/v1/wrap";
 pub(crate) const KEYRING_MAC: &[u8] = b"amanat/v1/keyring-mac";

@@ -40,7 +40,6 @@ impl Identifier {
     ///
     /// None for Bangladesh (three lengths), phones (lengths differ by country) and machine-readable zones (names and dates), nor
     /// for a pattern of more than 2^64 values: such a value gets an opaque token.
-    #[allow(dead_code, reason = "for format-preserving tokens")]
     pub(crate) fn domain(&self) -> Option<Domain> {
         match self.shapes() {
             [shape] => shape.size().map(|size| Domain { size }),
@@ -49,7 +48,6 @@ impl Identifier {
     }
 
     /// The place of a normal form in its domain: its positions in mixed radix, without the check digit.
-    #[allow(dead_code, reason = "for format-preserving tokens")]
     pub(crate) fn rank(&self, normal: &[u8]) -> Option<u64> {
         self.domain()?;
         let rank = self.shapes().first()?.rank(normal)?;
@@ -57,7 +55,6 @@ impl Identifier {
     }
 
     /// Appends the identifier at a place, with its check digit; false, and nothing, if there is no valid one at this place.
-    #[allow(dead_code, reason = "for format-preserving tokens")]
     pub(crate) fn unrank(&self, rank: u64, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let made =

@@ -7,12 +7,14 @@ mod bech32m;
 mod epoch_keys;
 mod expiring;
 mod pairwise;
+mod preserving;
 mod receipt;
 mod reversible;
 mod text;
 
 pub use expiring::ExpiringTokens;
 pub use pairwise::PairwiseTokens;
+pub use preserving::PreservingTokens;
 pub use receipt::{MAX_RECEIPT_BYTES, Receipt, ReceiptFacts, ReceiptToken};
 pub use reversible::{MAX_TOKEN_VALUE_BYTES, ReversibleTokens};
 pub use text::{Audience, Epoch, MAX_TOKEN_CHARACTERS, MAX_TOKEN_NAME_BYTES, Token, TokenHeader, TokenKind};
