@@ -56,6 +56,10 @@ pub enum Surrogate {
 pub struct TokenText(String);
 
 impl TokenText {
+    fn from_ascii(text: Vec<u8>) -> Result<Self> {
+        String::from_utf8(text).map(Self).map_err(|_| Error::misuse("a token is not ASCII"))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -173,19 +177,20 @@ impl Maker {
     }
 
     fn make(&mut self, parts: &[Part]) -> Result<Surrogate> {
-        let (Self::Pairwise(_) | Self::Reversible(_), [part]) = (&*self, parts) else {
-            let values: Vec<&Normal> = parts.iter().map(|part| &part.value).collect();
-            return match self {
-                Self::Index(index) => index.term(&values).map(Surrogate::Term),
-                _ => Err(Error::misuse("a token is of one field")),
-            };
-        };
-        let token = match self {
-            Self::Pairwise(tokens) => tokens.make(&part.value)?,
-            Self::Reversible(tokens) => tokens.make(&part.value)?,
-            Self::Index(_) => return Err(Error::misuse("an index makes no tokens")),
-        };
-        Ok(Surrogate::Token(TokenText(token.to_text())))
+        let first = || parts.first().map(|part| &part.value).ok_or_else(no_such_column);
+        match self {
+            Self::Index(index) => match parts {
+                [part] => index.term(&[&part.value]),
+                parts => index.term(&parts.iter().map(|part| &part.value).collect::<Vec<_>>()),
+            }
+            .map(Surrogate::Term),
+            Self::Pairwise(tokens) => {
+                let mut text = Vec::new();
+                tokens.append(first()?, &mut text)?;
+                TokenText::from_ascii(text).map(Surrogate::Token)
+            }
+            Self::Reversible(tokens) => Ok(Surrogate::Token(TokenText(tokens.make(first()?)?.to_text()))),
+        }
     }
 }
 
