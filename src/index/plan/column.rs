@@ -151,7 +151,7 @@ impl IndexBudget {
         }
     }
 
-    /// Bits spent: what [`Planner::spent_bits`] asks for.
+    /// Bits spent: what [`Planner::spent_bits`](super::Planner::spent_bits) asks for.
     #[must_use]
     pub const fn spent_bits(&self) -> f64 {
         self.spent_bits
