@@ -4,8 +4,9 @@
 //! Owns the matching of names, and the list of what does not match. Never guesses about a column that has no policy.
 
 use amanat::error::{Error, Result};
+use amanat::ident::Name;
 use amanat::mask::Mask;
-use amanat::schema::{Mode, TableSchema, ValueType};
+use amanat::schema::{FieldPolicy, Mode, TableSchema, TokenPolicy, ValueType};
 
 /// What a column is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) enum Role {
     Masked(Mask),
     /// The sealed field at this position, of this type.
     Sealed(usize, ValueType),
+    /// The index or kept token at this position of [`TableSchema::surrogate_columns`].
+    Surrogate(usize),
 }
 
 /// The columns of a store, matched to a table.
@@ -27,35 +30,63 @@ pub(crate) struct Columns {
     pub(crate) record: Vec<usize>,
     /// Place and type of each sealed field's column, in the schema's order.
     pub(crate) sealed: Vec<(usize, ValueType)>,
+    /// Place of each field's column, in the schema's order.
+    pub(crate) fields: Vec<usize>,
+    /// Place of each column of [`TableSchema::surrogate_columns`] that the store has: one that is not protected yet has none.
+    pub(crate) surrogates: Vec<Option<usize>>,
 }
 
 impl Columns {
     /// Matches names by exact text, else without the spaces around them.
     pub(crate) fn new(table: &TableSchema, names: &[&str]) -> Result<Self> {
         let wanted = wanted(table);
-        let exact = |name: &str| wanted.contains(&name);
+        let surrogates: Vec<&str> = table.surrogate_columns().collect();
+        let exact = |name: &str| wanted.contains(&name) || surrogates.contains(&name);
         let matched: Vec<&str> =
             names.iter().map(|name| if exact(name) { name } else { name.trim_matches(' ') }).collect();
-        check(table, &wanted, &matched)?;
-        let place = |column: &str| matched.iter().position(|name| *name == column).unwrap_or(usize::MAX);
+        check(table, (&wanted, &surrogates), &matched)?;
+        let found = |column: &str| matched.iter().position(|name| *name == column);
+        let place = |column: &str| found(column).unwrap_or(usize::MAX);
         let sealed: Vec<_> =
             table.sealed().map(|policy| (place(policy.column()), policy.value_type())).collect();
         let role = |(place, name): (usize, &&str)| {
             if let Some(position) = sealed.iter().position(|(column, _)| *column == place) {
                 return Role::Sealed(position, sealed.get(position).map_or(ValueType::Text, |field| field.1));
             }
+            if let Some(position) = surrogates.iter().position(|column| column == name) {
+                return Role::Surrogate(position);
+            }
             match table.by_column(name) {
                 Some(policy) if policy.mode() == Mode::Masked => Role::Masked(policy.mask()),
                 _ => Role::Clear,
             }
         };
-        let roles = matched.iter().enumerate().map(role).collect();
-        let record = table.record_id().iter().map(|column| place(column)).collect();
-        Ok(Self { roles, record, sealed })
+        Ok(Self {
+            roles: matched.iter().enumerate().map(role).collect(),
+            record: table.record_id().iter().map(|column| place(column)).collect(),
+            fields: table.fields().iter().map(|policy| place(policy.column())).collect(),
+            surrogates: surrogates.iter().map(|column| found(column)).collect(),
+            sealed,
+        })
     }
 }
 
-/// Columns that the schema names: those of its fields and those of the record id.
+impl Columns {
+    /// Name of the field, index or token of each column, in the store's order.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn names(&self, table: &TableSchema) -> Vec<Option<Name>> {
+        let mut names = vec![None; self.roles.len()];
+        let fields = table.fields().iter().map(FieldPolicy::name).zip(self.fields.iter().copied().map(Some));
+        let surrogates = surrogate_names(table).zip(self.surrogates.iter().copied());
+        for (name, place) in fields.chain(surrogates) {
+            let entry = place.and_then(|place| names.get_mut(place));
+            entry.into_iter().for_each(|entry| *entry = Some(name.clone()));
+        }
+        names
+    }
+}
+
+/// Columns that a store must have: those of the schema's fields, in order, and those of the record id.
 pub(crate) fn wanted(table: &TableSchema) -> Vec<&str> {
     let mut wanted: Vec<&str> = table.fields().iter().map(|policy| policy.column()).collect();
     for column in table.record_id() {
@@ -66,12 +97,19 @@ pub(crate) fn wanted(table: &TableSchema) -> Vec<&str> {
     wanted
 }
 
+/// Names of the indexes and kept tokens whose columns are those of [`TableSchema::surrogate_columns`].
+pub(crate) fn surrogate_names(table: &TableSchema) -> impl Iterator<Item = &Name> {
+    let tokens = table.tokens().iter().filter(|policy| policy.column().is_some()).map(TokenPolicy::name);
+    table.indexes().iter().map(|policy| policy.spec().name()).chain(tokens)
+}
+
 /// Refuses columns that the schema does not name, and the reverse, in one message.
-fn check(table: &TableSchema, wanted: &[&str], found: &[&str]) -> Result<()> {
+fn check(table: &TableSchema, (wanted, may): (&[&str], &[&str]), found: &[&str]) -> Result<()> {
     let fault = |what: &str| Err(Error::schema(format!("table `{}`: {what}", table.name())));
     let list = |names: Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let missing: Vec<&str> = wanted.iter().copied().filter(|name| !found.contains(name)).collect();
-    let unknown: Vec<&str> = found.iter().copied().filter(|name| !wanted.contains(name)).collect();
+    let unknown: Vec<&str> =
+        found.iter().copied().filter(|name| !wanted.contains(name) && !may.contains(name)).collect();
     if missing.len() == wanted.len() {
         // Nothing matches: what stands there may be the first record, so it is not shown.
         return fault(&format!(

@@ -4,6 +4,7 @@
 //! Owns the header, line ends and quotes. Never changes a cell that is not sealed: spaces, byte order mark and line ends stay as they
 //! are; quotes are written only where they are needed.
 
+use std::borrow::Cow;
 use std::io::{self, Cursor, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,12 +12,14 @@ use amanat::RecordId;
 use amanat::envelope;
 use amanat::error::{Error, Result};
 use amanat::schema::TableSchema;
+use amanat::surrogate::StoredSurrogate;
 use amanat::value::ValueRef;
 use csv::{ByteRecord, ReaderBuilder};
 
 use crate::cell::Stored;
 use crate::columns::{Columns, Role};
 use crate::engine::Rows;
+use crate::scan::{ScanRows, no_such_field};
 use crate::stream::{
     self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, Observer, Plan,
 };
@@ -42,37 +45,17 @@ pub fn run(
     mut output: Option<&mut dyn Write>,
     observer: &mut dyn Observer,
 ) -> Result<Tally> {
-    let (head, input) = Head::read(input).map_err(stream::cannot_read)?;
     let ended = AtomicBool::new(true);
-    let input = Bounded { input, left: 2 * MAX_ROW_BYTES, given: 0, mark: None, last: None, ended: &ended };
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .buffer_capacity(READ_BUFFER_BYTES)
-        .from_reader(input);
-    let mut header = ByteRecord::new();
-    match read_row(&mut reader, &mut header)? {
-        Row::Whole => {}
-        Row::None => return Err(Error::schema("the file is empty: its first line must name the columns")),
-        Row::Open => return Err(open_quote("in the first line")),
-    }
-    let csv = Csv { columns: match_header(plan.table, &header)?, line_end: head.line_end };
+    let (mut file, csv) = CsvFile::open(plan.table, input, &ended)?;
     if let Some(output) = output.as_mut() {
-        let mut line = if head.byte_order_mark { BYTE_ORDER_MARK.to_vec() } else { Vec::new() };
-        append_row(header.iter(), &mut line);
+        let mut line = if file.byte_order_mark { BYTE_ORDER_MARK.to_vec() } else { Vec::new() };
+        append_row(file.header.iter(), &mut line);
         output.write_all(&line).map_err(stream::cannot_write)?;
     }
-    let mut rows_before = 0;
-    let read = |batch: &mut CsvBatch| {
-        batch.first_row = rows_before + 1;
-        let rows = batch.fill(&mut reader)?;
-        rows_before += u64::try_from(rows).unwrap_or_default();
-        Ok(rows > 0)
-    };
     let tally = stream::run(
         plan,
         &csv,
-        read,
+        |batch| file.fill(batch),
         output.as_mut().map(|output| &mut **output as &mut dyn Write),
         observer,
     )?;
@@ -83,12 +66,54 @@ pub fn run(
     Ok(tally)
 }
 
+/// A CSV file whose first line was read.
+pub(crate) struct CsvFile<'a, R> {
+    reader: csv::Reader<Bounded<'a, Whole<R>>>,
+    header: ByteRecord,
+    byte_order_mark: bool,
+    rows: u64,
+}
+
+impl<'a, R: Read> CsvFile<'a, R> {
+    /// Reads the first line and matches it to the schema. `ended` will say whether a line end stood after the last row.
+    pub(crate) fn open(table: &TableSchema, input: R, ended: &'a AtomicBool) -> Result<(Self, Csv)> {
+        let (head, input) = Head::read(input).map_err(stream::cannot_read)?;
+        let input = Bounded { input, left: 2 * MAX_ROW_BYTES, given: 0, mark: None, last: None, ended };
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(READ_BUFFER_BYTES)
+            .from_reader(input);
+        let mut header = ByteRecord::new();
+        match read_row(&mut reader, &mut header)? {
+            Row::Whole => {}
+            Row::None => {
+                return Err(Error::schema("the file is empty: its first line must name the columns"));
+            }
+            Row::Open => return Err(open_quote("in the first line")),
+        }
+        let csv = Csv { columns: match_header(table, &header)?, line_end: head.line_end };
+        Ok((Self { reader, header, byte_order_mark: head.byte_order_mark, rows: 0 }, csv))
+    }
+
+    /// Reads the next rows; false at the end.
+    pub(crate) fn fill(&mut self, batch: &mut CsvBatch) -> Result<bool> {
+        batch.first_row = self.rows + 1;
+        let rows = batch.fill(&mut self.reader)?;
+        self.rows += u64::try_from(rows).unwrap_or_default();
+        Ok(rows > 0)
+    }
+}
+
 fn match_header(table: &TableSchema, header: &ByteRecord) -> Result<Columns> {
     let names: Option<Vec<&str>> = header.iter().map(|name| core::str::from_utf8(name).ok()).collect();
     let names =
         names.ok_or_else(|| Error::schema("the first line is not UTF-8; convert the file to UTF-8 first"))?;
     Columns::new(table, &names)
 }
+
+/// A file with its head, which was read to learn the line end.
+type Whole<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
 /// What the first bytes of a file tell.
 struct Head {
@@ -98,7 +123,7 @@ struct Head {
 
 impl Head {
     /// Looks at the head of a file, and gives the file back without its byte order mark.
-    fn read<R: Read>(mut input: R) -> io::Result<(Self, impl Read + use<R>)> {
+    fn read<R: Read>(mut input: R) -> io::Result<(Self, Whole<R>)> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         let most = u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX);
         input.by_ref().take(most).read_to_end(&mut head)?;
@@ -228,7 +253,7 @@ impl CsvBatch {
     }
 }
 
-struct Csv {
+pub(crate) struct Csv {
     columns: Columns,
     line_end: &'static [u8],
 }
@@ -239,6 +264,10 @@ pub(crate) struct CsvRows<'a> {
 }
 
 impl CsvRows<'_> {
+    fn record_texts(&self, row: usize) -> Result<Vec<&str>> {
+        self.columns.record.iter().map(|column| self.text(row, *column)).collect()
+    }
+
     fn bytes(&self, row: usize, column: usize) -> &[u8] {
         self.batch.records.get(row).and_then(|record| record.get(column)).unwrap_or_default()
     }
@@ -273,9 +302,7 @@ impl Rows for CsvRows<'_> {
         if let [column] = self.columns.record.as_slice() {
             return RecordId::text(self.text(row, *column)?);
         }
-        let texts: Vec<&str> =
-            self.columns.record.iter().map(|column| self.text(row, *column)).collect::<Result<_>>()?;
-        RecordId::composite(&texts)
+        RecordId::composite(&self.record_texts(row)?)
     }
 
     fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>> {
@@ -283,6 +310,32 @@ impl Rows for CsvRows<'_> {
         let (column, value_type) =
             *field.ok_or_else(|| Error::misuse("the table has fewer sealed fields"))?;
         text_value::read(self.bytes(row, column), value_type)
+    }
+
+    fn surrogate(&self, row: usize, position: usize) -> Result<StoredSurrogate<'_>> {
+        let Some(column) = self.columns.surrogates.get(position).copied().flatten() else {
+            return Ok(StoredSurrogate::Absent);
+        };
+        match core::str::from_utf8(self.bytes(row, column)) {
+            Ok("") => Ok(StoredSurrogate::Absent),
+            Ok(text) => Ok(StoredSurrogate::Text(text)),
+            Err(_) => Err(Error::malformed("the cell of an index or token is not UTF-8")),
+        }
+    }
+}
+
+impl ScanRows for CsvRows<'_> {
+    fn record_columns(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
+        Ok(self.record_texts(row)?.into_iter().map(Cow::Borrowed).collect())
+    }
+
+    fn unsealed(&self, row: usize, field: usize) -> Result<Option<Cow<'_, str>>> {
+        let column = self.columns.fields.get(field).ok_or_else(no_such_field)?;
+        match core::str::from_utf8(self.bytes(row, *column)) {
+            Ok("") => Ok(None),
+            Ok(text) => Ok(Some(Cow::Borrowed(text))),
+            Err(_) => Err(Error::schema("not UTF-8; convert the file to UTF-8 first")),
+        }
     }
 }
 
@@ -323,7 +376,7 @@ impl Format for Csv {
                     append_field(shown.as_str().as_bytes(), out);
                     masked += u64::from(shown.as_str() != text);
                 }
-                Role::Clear | Role::Masked(_) => append_field(stored, out),
+                Role::Clear | Role::Masked(_) | Role::Surrogate(_) => append_field(stored, out),
                 Role::Sealed(position, _) => match cells.cell(*position) {
                     NewContent::Absent => {}
                     NewContent::AsStored => append_field(stored, out),

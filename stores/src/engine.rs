@@ -7,7 +7,9 @@ use std::fmt;
 
 use amanat::error::{Error, Kind, Result};
 use amanat::ident::KeyId;
+use amanat::keys::{Field, Keyset};
 use amanat::schema::{FieldPolicy, TableSchema};
+use amanat::surrogate::StoredSurrogate;
 use amanat::value::ValueRef;
 use amanat::{Allowance, EnvelopeBatch, FieldContext, FieldOpener, FieldSealer, RecordId, SealOptions};
 
@@ -34,6 +36,13 @@ pub trait Rows {
     /// # Errors
     /// Why the cell cannot be worked on.
     fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>>;
+
+    /// The cell of an index or kept token; `position` counts those of [`TableSchema::surrogate_columns`]. Absent if the store has no such
+    /// column yet.
+    ///
+    /// # Errors
+    /// Why the cell cannot be worked on.
+    fn surrogate(&self, row: usize, position: usize) -> Result<StoredSurrogate<'_>>;
 }
 
 /// Protects batches. One for each thread.
@@ -370,13 +379,18 @@ fn not_sealed(value: &Plain<'_>) -> Error {
 
 /// A reader for each sealed field of a table.
 pub(crate) fn readers(session: &KeyringSession<'_>, table: &TableSchema) -> Result<Vec<CellReader>> {
-    session.with_keys(|keys| {
-        let reader = |policy: &FieldPolicy| {
-            let (registry, name) = (keys.registry().clone(), table.name().clone());
-            let context = FieldContext::new(registry, name, policy.name().clone());
-            let opener = FieldOpener::new(keys, &context, &session.open_options())?;
-            Ok(CellReader::new(policy.clone(), opener, session.primary()))
-        };
-        table.sealed().map(reader).collect()
-    })
+    session.with_keys(|keys| table.sealed().map(|policy| reader(session, keys, table, policy)).collect())
+}
+
+/// A reader for one sealed field.
+pub(crate) fn reader(
+    session: &KeyringSession<'_>,
+    keys: &Keyset<'_, Field>,
+    table: &TableSchema,
+    policy: &FieldPolicy,
+) -> Result<CellReader> {
+    let (registry, name) = (keys.registry().clone(), table.name().clone());
+    let context = FieldContext::new(registry, name, policy.name().clone());
+    let opener = FieldOpener::new(keys, &context, &session.open_options())?;
+    Ok(CellReader::new(policy.clone(), opener, session.primary()))
 }

@@ -10,6 +10,7 @@ use amanat::RecordId;
 use amanat::envelope::{self, looks_like_text_form};
 use amanat::error::{Error, Result};
 use amanat::schema::{Mode, TableSchema, ValueType};
+use amanat::surrogate::StoredSurrogate;
 use amanat::value::{Value, ValueRef};
 use base64_turbo::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
@@ -18,6 +19,7 @@ use crate::cell::Stored;
 use crate::columns::{self, Role};
 use crate::engine::Rows;
 use crate::json::{self, JsonStr, Members, append_json};
+use crate::scan::{ScanRows, no_such_field};
 use crate::stream::{
     self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, Observer, Plan,
 };
@@ -37,24 +39,11 @@ pub fn run(
     mut output: Option<&mut dyn Write>,
     observer: &mut dyn Observer,
 ) -> Result<Tally> {
-    let mut lines = Lines { input: BufReader::with_capacity(READ_BUFFER_BYTES, input), rows: 0, bytes: 0 };
-    let format = JsonLines { columns: Column::all(plan.table), record: plan.table.record_id() };
-    let mut first = Some(JsonBatch::default());
-    if let Some(first) = first.as_mut() {
-        lines.fill(first)?;
-        format.check_first(plan.table, first)?;
-    }
-    let read = |batch: &mut JsonBatch| {
-        if let Some(first) = first.take() {
-            *batch = first;
-            return Ok(!batch.ends.is_empty());
-        }
-        lines.fill(batch)
-    };
+    let (mut lines, format) = Lines::open(plan.table, input)?;
     let tally = stream::run(
         plan,
         &format,
-        read,
+        |batch| lines.fill(batch),
         output.as_mut().map(|output| &mut **output as &mut dyn Write),
         observer,
     )?;
@@ -65,7 +54,7 @@ pub fn run(
 }
 
 /// A member that the schema names.
-struct Column<'a> {
+pub(crate) struct Column<'a> {
     name: &'a str,
     role: Role,
 }
@@ -81,24 +70,61 @@ impl<'a> Column<'a> {
             Some(policy) if policy.mode() == Mode::Masked => Role::Masked(policy.mask()),
             _ => Role::Clear,
         };
-        columns::wanted(table).into_iter().map(|name| Column { name, role: role(name) }).collect()
+        let wanted = columns::wanted(table).into_iter().map(|name| Column { name, role: role(name) });
+        let surrogates = table.surrogate_columns().enumerate();
+        wanted.chain(surrogates.map(|(place, name)| Column { name, role: Role::Surrogate(place) })).collect()
     }
 }
 
-struct JsonLines<'t> {
+pub(crate) struct JsonLines<'t> {
+    /// Those of the fields, in order, further ones of the record id, those of indexes and tokens.
     columns: Vec<Column<'t>>,
-    record: &'t [String],
+    /// Place in `columns` of each column of the record id.
+    record: Vec<usize>,
+    /// Place in `columns` of each sealed field.
+    sealed: Vec<usize>,
 }
 
-struct Lines<R> {
+impl<'t> JsonLines<'t> {
+    fn new(table: &'t TableSchema) -> Self {
+        let columns = Column::all(table);
+        let place = |name: &str| columns.iter().position(|column| column.name == name).unwrap_or(usize::MAX);
+        let record = table.record_id().iter().map(|name| place(name)).collect();
+        let sealed = table.sealed().map(|policy| place(policy.column())).collect();
+        Self { columns, record, sealed }
+    }
+}
+
+pub(crate) struct Lines<R> {
     input: BufReader<R>,
     rows: u64,
     bytes: u64,
+    /// Lines that were read to look at the first.
+    first: Option<JsonBatch>,
 }
 
 impl<R: Read> Lines<R> {
+    /// Reads the first lines and matches the members of the first to the schema.
+    pub(crate) fn open(table: &TableSchema, input: R) -> Result<(Self, JsonLines<'_>)> {
+        let input = BufReader::with_capacity(READ_BUFFER_BYTES, input);
+        let mut lines = Self { input, rows: 0, bytes: 0, first: None };
+        let mut first = JsonBatch::default();
+        lines.read(&mut first)?;
+        check_first(table, &first)?;
+        lines.first = Some(first);
+        Ok((lines, JsonLines::new(table)))
+    }
+
     /// Fills a batch with whole lines; false at the end.
-    fn fill(&mut self, batch: &mut JsonBatch) -> Result<bool> {
+    pub(crate) fn fill(&mut self, batch: &mut JsonBatch) -> Result<bool> {
+        if let Some(first) = self.first.take() {
+            *batch = first;
+            return Ok(!batch.ends.is_empty());
+        }
+        self.read(batch)
+    }
+
+    fn read(&mut self, batch: &mut JsonBatch) -> Result<bool> {
         batch.bytes.clear();
         batch.ends.clear();
         batch.first_row = self.rows + 1;
@@ -143,64 +169,62 @@ pub(crate) struct JsonBatch {
 struct JsonRow<'a> {
     members: Vec<(Cow<'a, str>, &'a RawValue, Role)>,
     record: Vec<Cow<'a, str>>,
-    /// Place of each sealed field's member.
-    sealed: Vec<usize>,
+    /// Place among the members of each column that the schema names.
+    places: Vec<Option<usize>>,
+}
+
+impl<'a> JsonRow<'a> {
+    fn member(&self, column: usize) -> Option<&'a RawValue> {
+        let place = self.places.get(column).copied().flatten()?;
+        self.members.get(place).map(|(_, value, _)| *value)
+    }
 }
 
 /// A batch whose lines were read.
 pub(crate) struct JsonRows<'a> {
     rows: Vec<core::result::Result<JsonRow<'a>, &'static str>>,
     first_row: u64,
+    format: &'a JsonLines<'a>,
+}
+
+/// Refuses a file whose first line does not fit the schema, before anything is written.
+fn check_first(table: &TableSchema, batch: &JsonBatch) -> Result<()> {
+    let Some(line) = batch.ends.first().and_then(|end| batch.bytes.get(..*end)) else { return Ok(()) };
+    let Ok(Members(members)) = serde_json::from_slice(line) else {
+        return Err(Error::malformed(
+            "the first line is not a JSON object; JSON Lines has one object a line",
+        ));
+    };
+    let names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+    columns::Columns::new(table, &names).map(drop)
 }
 
 impl JsonLines<'_> {
-    /// Refuses a file whose first line does not fit the schema, before anything is written.
-    fn check_first(&self, table: &TableSchema, batch: &JsonBatch) -> Result<()> {
-        let Some(line) = batch.ends.first().and_then(|end| batch.bytes.get(..*end)) else { return Ok(()) };
-        let Ok(Members(members)) = serde_json::from_slice(line) else {
-            return Err(Error::malformed(
-                "the first line is not a JSON object; JSON Lines has one object a line",
-            ));
-        };
-        let names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
-        columns::Columns::new(table, &names).map(drop)
-    }
-
     fn read<'a>(&self, line: &'a [u8]) -> core::result::Result<JsonRow<'a>, &'static str> {
         let text = core::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
         let Members(found) = serde_json::from_str(text).map_err(|_| "the line is not one JSON object")?;
-        if found.len() != self.columns.len() {
-            return Err(
-                "the line has more or fewer members than the schema names; write null for what is absent",
-            );
-        }
-        let sealed = self.columns.iter().filter(|column| matches!(column.role, Role::Sealed(..))).count();
         let mut row = JsonRow {
             members: Vec::with_capacity(found.len()),
             record: Vec::new(),
-            sealed: vec![usize::MAX; sealed],
+            places: vec![None; self.columns.len()],
         };
-        let mut seen = vec![false; self.columns.len()];
         for (place, (name, value)) in found.into_iter().enumerate() {
-            let known = self.columns.iter().zip(&mut seen).find(|(column, _)| column.name == name);
+            let known = self.columns.iter().zip(&mut row.places).find(|(column, _)| column.name == name);
             let (column, seen) = known.ok_or("the line has a member that the schema does not name")?;
-            if std::mem::replace(seen, true) {
+            if seen.replace(place).is_some() {
                 return Err("the line has the same member twice");
             }
-            match column.role {
-                Role::Sealed(position, _) => {
-                    row.sealed.get_mut(position).into_iter().for_each(|sealed| *sealed = place);
-                }
-                Role::Masked(_) if !matches!(kind(value), b'"' | b'n') => {
-                    return Err("a member to be masked is neither a string nor null");
-                }
-                Role::Masked(_) | Role::Clear => {}
+            if matches!(column.role, Role::Masked(_)) && !matches!(kind(value), b'"' | b'n') {
+                return Err("a member to be masked is neither a string nor null");
             }
             row.members.push((name, value, column.role.clone()));
         }
-        for column in self.record {
-            let member = row.members.iter().find(|(name, ..)| name == column);
-            row.record.push(record_text(member.map(|member| member.1))?);
+        let surrogate = |column: &Column<'_>| matches!(column.role, Role::Surrogate(_));
+        if self.columns.iter().zip(&row.places).any(|(column, place)| place.is_none() && !surrogate(column)) {
+            return Err("the line has fewer members than the schema names; write null for what is absent");
+        }
+        for column in &self.record {
+            row.record.push(record_text(row.member(*column))?);
         }
         Ok(row)
     }
@@ -237,8 +261,7 @@ impl Rows for JsonRows<'_> {
     }
 
     fn record(&self, row: usize) -> Result<RecordId<'_>> {
-        let row = self.rows.get(row).ok_or_else(|| Error::misuse("the batch has fewer rows"))?;
-        let row = row.as_ref().map_err(|why| Error::malformed(*why))?;
+        let row = self.row(row)?;
         if let [text] = row.record.as_slice() {
             return RecordId::text(text);
         }
@@ -247,11 +270,47 @@ impl Rows for JsonRows<'_> {
     }
 
     fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>> {
-        let row = self.rows.get(row).and_then(|row| row.as_ref().ok());
-        let member = row.and_then(|row| row.sealed.get(position).and_then(|place| row.members.get(*place)));
-        match member {
-            Some((_, value, Role::Sealed(_, value_type))) => read_member(value.get(), *value_type),
-            _ => Err(Error::misuse("the batch has fewer rows or sealed fields")),
+        let column = *self.format.sealed.get(position).ok_or_else(no_such_field)?;
+        match (self.row(row)?.member(column), self.format.columns.get(column)) {
+            (Some(value), Some(Column { role: Role::Sealed(_, value_type), .. })) => {
+                read_member(value.get(), *value_type)
+            }
+            _ => Err(no_such_field()),
+        }
+    }
+
+    fn surrogate(&self, row: usize, position: usize) -> Result<StoredSurrogate<'_>> {
+        let columns = &self.format.columns;
+        let column = columns.iter().position(|column| column.role == Role::Surrogate(position));
+        match self.row(row)?.member(column.ok_or_else(no_such_field)?).map(RawValue::get) {
+            None | Some("null") => Ok(StoredSurrogate::Absent),
+            Some(text) => match string(text) {
+                Ok(Cow::Borrowed(text)) => Ok(StoredSurrogate::Text(text)),
+                _ => Err(Error::malformed(
+                    "the member of an index or token is neither a string without escapes nor null",
+                )),
+            },
+        }
+    }
+}
+
+impl<'a> JsonRows<'a> {
+    fn row(&self, row: usize) -> Result<&JsonRow<'a>> {
+        let row = self.rows.get(row).ok_or_else(|| Error::misuse("the batch has fewer rows"))?;
+        row.as_ref().map_err(|why| Error::malformed(*why))
+    }
+}
+
+impl ScanRows for JsonRows<'_> {
+    fn record_columns(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
+        Ok(self.row(row)?.record.iter().map(|text| Cow::Borrowed(&**text)).collect())
+    }
+
+    fn unsealed(&self, row: usize, field: usize) -> Result<Option<Cow<'_, str>>> {
+        match self.row(row)?.member(field).ok_or_else(no_such_field)?.get() {
+            "null" => Ok(None),
+            text if text.starts_with('"') => string(text).map(Some),
+            text => Ok(Some(Cow::Borrowed(text))),
         }
     }
 }
@@ -312,7 +371,7 @@ impl Format for JsonLines<'_> {
             start = *end;
             self.read(line)
         };
-        JsonRows { rows: batch.ends.iter().map(line).collect(), first_row: batch.first_row }
+        JsonRows { rows: batch.ends.iter().map(line).collect(), first_row: batch.first_row, format: self }
     }
 
     fn input_bytes(batch: &JsonBatch) -> u64 {
@@ -346,7 +405,9 @@ impl Format for JsonLines<'_> {
                     append_json(shown.as_str(), out).ok_or_else(cannot)?;
                     masked += u64::from(shown.as_str() != plain);
                 }
-                Role::Clear | Role::Masked(_) => out.extend_from_slice(value.get().as_bytes()),
+                Role::Clear | Role::Masked(_) | Role::Surrogate(_) => {
+                    out.extend_from_slice(value.get().as_bytes())
+                }
                 Role::Sealed(position, _) => match cells.cell(*position) {
                     NewContent::Absent => out.extend_from_slice(b"null"),
                     NewContent::AsStored => out.extend_from_slice(value.get().as_bytes()),

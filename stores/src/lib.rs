@@ -14,6 +14,7 @@ pub mod json_lines;
 pub mod keyring_file;
 mod pipeline;
 pub mod reveal;
+pub mod scan;
 pub mod secret_file;
 pub mod session;
 #[cfg(feature = "sqlite")]
@@ -27,6 +28,7 @@ pub use durable::{Access, PartFile};
 pub use engine::{Effort, NewCell, Protector, Rows, SealedRows, Source};
 pub use keyring_file::KeyringPath;
 pub use reveal::{RevealForm, Revealer, Shown};
+pub use scan::{ScanPlan, ScanSource, ScannedRow, Visitor};
 pub use session::KeyringSession;
 pub use stream::{Observer, Plan, Task};
 pub use tally::{KeyTally, Tally};

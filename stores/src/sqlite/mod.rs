@@ -16,11 +16,13 @@ use std::thread;
 use std::time::Duration;
 
 use amanat::error::{Error, Result};
+use amanat::schema::TableSchema;
 use amanat::value::ValueRef;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, ToSql, TransactionBehavior, params_from_iter};
 
-use self::rows::{KeyPart, SqlRow, SqlRows};
+pub(crate) use self::rows::SqlRows;
+use self::rows::{KeyPart, SqlRow};
 use self::table::SqlTable;
 use crate::columns::Role;
 use crate::engine::{Effort, NewCell, Protector, SealedRows};
@@ -119,6 +121,27 @@ pub fn protect(
         clean::clean(&connection, changed, &mut warnings);
     }
     Ok(SqliteReport { tally: total, warnings })
+}
+
+/// Reads some fields of a table, by their places in the schema, and hands over the batches.
+pub(crate) fn scan(
+    schema: &TableSchema,
+    file: &Path,
+    sql_table: &str,
+    fields: &[usize],
+    mut take: impl FnMut(&SqlRows<'_>) -> Result<()>,
+) -> Result<()> {
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let table = SqlTable::with_cells(&connection, sql_table, schema, |columns| {
+        fields.iter().filter_map(|field| columns.fields.get(*field).copied()).collect()
+    })?;
+    let (mut after, mut next) = (None, 1);
+    loop {
+        let rows = read_batch(&connection, &table, after.as_deref(), next)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        (after, next) = (Some(last.key.clone()), last.number + 1);
+        take(&SqlRows { table: &table, rows: &rows })?;
+    }
 }
 
 fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
@@ -297,7 +320,7 @@ fn check_written(connection: &Connection, table: &SqlTable, change: &Change<'_>)
     let mut fields = Vec::new();
     for (place, value) in places.iter().zip(values) {
         if !holds(&[*place], core::slice::from_ref(value))? {
-            fields.extend(table.fields.get(*place));
+            fields.extend(table.names.get(*place));
         }
     }
     let reason = std::io::Error::other("the row does not hold what was written to it");

@@ -3,10 +3,13 @@
 //!
 //! Owns the reading of cells. Never converts one storage class to another.
 
+use std::borrow::Cow;
+
 use amanat::RecordId;
 use amanat::envelope::{self, Envelope, looks_like_envelope, looks_like_text_form};
 use amanat::error::{Error, Result};
 use amanat::schema::{Encoding, ValueType};
+use amanat::surrogate::StoredSurrogate;
 use amanat::value::ValueRef;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef as SqlRef};
@@ -16,6 +19,7 @@ use super::table::SqlTable;
 use crate::cell::Stored;
 use crate::columns::Role;
 use crate::engine::Rows;
+use crate::scan::{ScanRows, no_such_field};
 use crate::text_value;
 
 /// A part of a row's key. It goes back into queries byte by byte: were a text that is not UTF-8 lost, the rows after it would be too.
@@ -98,7 +102,7 @@ fn record_text(value: &Value) -> Option<String> {
 }
 
 /// A part of a batch.
-pub(super) struct SqlRows<'a> {
+pub(crate) struct SqlRows<'a> {
     pub(super) table: &'a SqlTable,
     pub(super) rows: &'a [SqlRow],
 }
@@ -130,13 +134,50 @@ impl Rows for SqlRows<'_> {
     }
 
     fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>> {
-        let cell = self.rows.get(row).and_then(|row| row.cells.get(position));
-        match (cell, self.table.roles.get(position)) {
-            (Some(cell), Some(Role::Sealed(_, value_type))) => {
-                read_cell(cell, *value_type, self.table.encoding)
-            }
-            _ => Err(Error::misuse("the batch has fewer rows or sealed fields")),
+        let place = self.table.sealed.get(position).copied().flatten().ok_or_else(no_such_field)?;
+        match (self.value(row, place)?, self.table.roles.get(place)) {
+            (cell, Some(Role::Sealed(_, value_type))) => read_cell(cell, *value_type, self.table.encoding),
+            _ => Err(no_such_field()),
         }
+    }
+
+    fn surrogate(&self, row: usize, position: usize) -> Result<StoredSurrogate<'_>> {
+        let Some(place) = self.table.surrogates.get(position).copied().flatten() else {
+            return Ok(StoredSurrogate::Absent);
+        };
+        match self.value(row, place)? {
+            Value::Null => Ok(StoredSurrogate::Absent),
+            Value::Blob(bytes) => Ok(StoredSurrogate::Bytes(bytes)),
+            Value::Text(text) => Ok(StoredSurrogate::Text(text)),
+            Value::Integer(_) | Value::Real(_) => {
+                Err(Error::malformed("a number stands where an index term or token belongs"))
+            }
+        }
+    }
+}
+
+impl SqlRows<'_> {
+    fn value(&self, row: usize, place: usize) -> Result<&Value> {
+        self.rows.get(row).and_then(|row| row.cells.get(place)).ok_or_else(no_such_field)
+    }
+}
+
+impl ScanRows for SqlRows<'_> {
+    fn record_columns(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
+        let texts = self.rows.get(row).and_then(|row| row.record_texts.as_deref());
+        let texts = texts.ok_or_else(|| Error::schema("the record id is neither INTEGER nor TEXT"))?;
+        Ok(texts.iter().map(|text| Cow::Borrowed(text.as_str())).collect())
+    }
+
+    fn unsealed(&self, row: usize, field: usize) -> Result<Option<Cow<'_, str>>> {
+        let place = self.table.fields.get(field).copied().flatten().ok_or_else(no_such_field)?;
+        Ok(Some(match self.value(row, place)? {
+            Value::Null => return Ok(None),
+            Value::Text(text) => Cow::Borrowed(text.as_str()),
+            Value::Integer(number) => Cow::Owned(number.to_string()),
+            Value::Real(number) => Cow::Owned(number.to_string()),
+            Value::Blob(_) => return Err(Error::schema("the cell is a BLOB and has no text")),
+        }))
     }
 }
 

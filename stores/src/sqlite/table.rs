@@ -25,54 +25,74 @@ pub(super) struct SqlTable {
     pub(super) key: Vec<String>,
     /// Quoted columns of the record id.
     pub(super) record: Vec<String>,
-    /// Quoted columns that are sealed or masked.
+    /// Quoted columns that are read and written.
     pub(super) cells: Vec<String>,
     /// What each of `cells` is for.
     pub(super) roles: Vec<Role>,
     pub(super) encoding: Encoding,
-    /// Name of the field of each of `cells`.
-    pub(super) fields: Vec<Name>,
+    /// Name of the field, index or token of each of `cells`.
+    pub(super) names: Vec<Name>,
+    /// Place among `cells` of each field of the schema.
+    pub(super) fields: Vec<Option<usize>>,
+    /// Place among `cells` of each sealed field.
+    pub(super) sealed: Vec<Option<usize>>,
+    /// Place among `cells` of each index or kept token.
+    pub(super) surrogates: Vec<Option<usize>>,
     /// Triggers that see the rows as they are written.
     pub(super) triggers: u64,
 }
 
 impl SqlTable {
-    /// Looks at a table and matches its columns to the schema.
+    /// Looks at a table and matches its columns to the schema: what is sealed, masked, indexed or tokenised is read and written.
     pub(super) fn read(connection: &Connection, name: &str, schema: &TableSchema) -> Result<Self> {
+        Self::with_cells(connection, name, schema, |columns| {
+            let sealed = columns.sealed.iter().map(|(place, _)| *place);
+            let masked = columns.roles.iter().enumerate().filter(|(_, role)| matches!(role, Role::Masked(_)));
+            let kept = sealed.chain(masked.map(|(place, _)| place));
+            kept.chain(columns.surrogates.iter().copied().flatten()).collect()
+        })
+    }
+
+    /// As [`read`](Self::read), for a reader of some columns alone.
+    pub(super) fn with_cells(
+        connection: &Connection,
+        name: &str,
+        schema: &TableSchema,
+        choose: impl FnOnce(&Columns) -> Vec<usize>,
+    ) -> Result<Self> {
         let is_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         if number(connection, is_table, &[&name])? == 0 {
             return Err(Error::schema("the SQLite file has no table of this name; name it with --sql-table"));
         }
-        let names =
+        let found =
             list(connection, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid", name)?;
-        let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
+        let borrowed: Vec<&str> = found.iter().map(String::as_str).collect();
         let columns = Columns::new(schema, &borrowed)?;
-        let column = |place: &usize| names.get(*place).map(|name| quote(name)).unwrap_or_default();
-        let field = |place: &usize| {
-            let name = borrowed.get(*place)?;
-            let policy = schema.by_column(name).or_else(|| schema.by_column(name.trim_matches(' ')))?;
-            Some(policy.name().clone())
-        };
-        let sealed = columns.sealed.iter().map(|(place, _)| *place);
-        let masked = columns.roles.iter().enumerate().filter(|(_, role)| matches!(role, Role::Masked(_)));
-        let places: Vec<usize> = sealed.chain(masked.map(|(place, _)| place)).collect();
+        let column = |place: &usize| found.get(*place).map(|name| quote(name)).unwrap_or_default();
+        let places = choose(&columns);
+        let cell = |place: usize| places.iter().position(|chosen| *chosen == place);
         let triggers =
             "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE";
         let key = key(connection, name, &borrowed)?;
         let cells: Vec<String> = places.iter().map(column).collect();
-        if cells.iter().any(|cell| key.contains(cell)) {
+        let roles: Vec<Role> = places.iter().filter_map(|place| columns.roles.get(*place).cloned()).collect();
+        if cells.iter().zip(&roles).any(|(cell, role)| *role != Role::Clear && key.contains(cell)) {
             // Rows are met in the order of their key: one that changes on the way would be missed or met twice.
             return Err(Error::schema(
-                "a column of the table's primary key cannot be sealed or masked; leave it clear",
+                "a column of the table's primary key cannot be sealed, masked, indexed or tokenised; leave it clear",
             ));
         }
+        let names = columns.names(schema);
         Ok(Self {
             name: quote(name),
             key,
             record: columns.record.iter().map(column).collect(),
+            names: places.iter().filter_map(|place| names.get(*place).cloned().flatten()).collect(),
+            fields: columns.fields.iter().map(|place| cell(*place)).collect(),
+            sealed: columns.sealed.iter().map(|(place, _)| cell(*place)).collect(),
+            surrogates: columns.surrogates.iter().map(|place| place.and_then(cell)).collect(),
             cells,
-            roles: places.iter().filter_map(|place| columns.roles.get(*place).cloned()).collect(),
-            fields: places.iter().filter_map(field).collect(),
+            roles,
             encoding: schema.encoding(),
             triggers: number(connection, triggers, &[&name])?,
         })
