@@ -47,8 +47,27 @@ impl ExpiringTokens {
         if allowance.key() != key.id {
             return Err(Error::misuse("the allowance was reserved for another key than the epoch's"));
         }
-        let header = TokenHeader::new(TokenKind::Expiring, epoch, audience.clone());
-        Ok(Self { header, key, allowance: allowance.clone() })
+        Ok(Self::of_key(key, audience, allowance.clone()))
+    }
+
+    /// As [`new`](Self::new), for opening alone. `break_glass` names keys that are suspended or compromised and shall open nevertheless.
+    ///
+    /// # Errors
+    /// `UnknownKey` if the keyring has no such epoch; `KeyUnusable` if its state forbids opening.
+    pub fn opener(
+        keys: &Keyset<'_, keys::Token>,
+        audience: &Audience,
+        epoch: Epoch,
+        break_glass: &[KeyId],
+    ) -> Result<Self> {
+        let key = EpochKey::derive(keys, TokenKind::Expiring, audience, epoch, break_glass)?;
+        let nothing = Allowance::new(key.id, 0);
+        Ok(Self::of_key(key, audience, nothing))
+    }
+
+    fn of_key(key: EpochKey<64>, audience: &Audience, allowance: Allowance) -> Self {
+        let header = TokenHeader::new(TokenKind::Expiring, key.epoch, audience.clone());
+        Self { header, key, allowance }
     }
 
     /// Makes a token of a value that opens until `expires`, that second excluded.

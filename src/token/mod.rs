@@ -11,6 +11,7 @@ mod preserving;
 mod receipt;
 mod reversible;
 mod text;
+mod trace;
 
 pub use expiring::ExpiringTokens;
 pub use pairwise::PairwiseTokens;
@@ -18,3 +19,4 @@ pub use preserving::PreservingTokens;
 pub use receipt::{MAX_RECEIPT_BYTES, Receipt, ReceiptFacts, ReceiptToken};
 pub use reversible::{MAX_TOKEN_VALUE_BYTES, ReversibleTokens};
 pub use text::{Audience, Epoch, MAX_TOKEN_CHARACTERS, MAX_TOKEN_NAME_BYTES, Token, TokenHeader, TokenKind};
+pub use trace::{Suspect, TraceGroup, Tracer};

@@ -11,6 +11,7 @@ use crate::context::AssociatedData;
 use crate::crypto::siv;
 use crate::envelope::{Envelope, header};
 use crate::error::{Error, Result};
+use crate::ident::KeyId;
 use crate::keys::{self, Allowance, Keyset};
 use crate::normal::Normal;
 use crate::secret::SecretBytes;
@@ -46,8 +47,27 @@ impl ReversibleTokens {
         if allowance.key() != key.id {
             return Err(Error::misuse("the allowance was reserved for another key than the epoch's"));
         }
-        let header = TokenHeader::new(TokenKind::Reversible, epoch, audience.clone());
-        Ok(Self { header, key, allowance: allowance.clone(), ad: AssociatedData::default() })
+        Ok(Self::of_key(key, audience, allowance.clone()))
+    }
+
+    /// As [`new`](Self::new), for opening alone. `break_glass` names keys that are suspended or compromised and shall open nevertheless.
+    ///
+    /// # Errors
+    /// `UnknownKey` if the keyring has no such epoch; `KeyUnusable` if its state forbids opening.
+    pub fn opener(
+        keys: &Keyset<'_, keys::Token>,
+        audience: &Audience,
+        epoch: Epoch,
+        break_glass: &[KeyId],
+    ) -> Result<Self> {
+        let key = EpochKey::derive(keys, TokenKind::Reversible, audience, epoch, break_glass)?;
+        let nothing = Allowance::new(key.id, 0);
+        Ok(Self::of_key(key, audience, nothing))
+    }
+
+    fn of_key(key: EpochKey<64>, audience: &Audience, allowance: Allowance) -> Self {
+        let header = TokenHeader::new(TokenKind::Reversible, key.epoch, audience.clone());
+        Self { header, key, allowance, ad: AssociatedData::default() }
     }
 
     /// What every token of this maker says of itself.
