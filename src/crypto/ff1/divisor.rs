@@ -53,11 +53,14 @@ impl Divisor {
     }
 
     /// `x mod d` of an `x` below 2d, and how often d was subtracted: 0 or 1.
+    ///
+    /// x - d is from -2^63 to 2^63 - 1, so its sign says whether x was below d. Of a comparison the compiler may make a branch, and for
+    /// processors with plain AES instructions it did; of a shifted sign it does not.
     #[inline(always)]
     fn subtract_once(self, x: u64) -> (u64, u64) {
-        let (less, borrow) = x.overflowing_sub(self.value);
-        let mask = u64::from(borrow).wrapping_neg();
-        (less.wrapping_add(self.value & mask), mask.wrapping_add(1))
+        let less = x.wrapping_sub(self.value);
+        let was_below = (less.cast_signed() >> 63).cast_unsigned();
+        (less.wrapping_add(self.value & was_below), was_below.wrapping_add(1))
     }
 }
 

@@ -46,7 +46,7 @@ impl<C: BlockCipherEncrypt<BlockSize = U16>> Ff1<C> {
         // 2. A = X[1..u], B = X[u+1..n]                4. d = 4·⌈b/4⌉ + 4
         // 6. for i from 0 to 9 (algorithm 8: from 9 to 0, A and B exchanged, minus in vi):
         //    i.   Q = T ‖ [0]^((-t-b-1) mod 16) ‖ [i]1 ‖ [NUM(B)]b
-        //    ii, iii. S as in `output`                 iv.  y = NUM(S)
+        //    ii, iii. S as in `write_output`           iv.  y = NUM(S)
         //    v.   m = u if i is even, else v           vi.  c = (NUM(A) + y) mod radix^m
         //    vii. C = STR(c)                           viii, ix. A = B, B = C
         // 7. A ‖ B
