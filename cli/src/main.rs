@@ -17,6 +17,7 @@ mod report;
 mod reveal;
 mod schema;
 mod text;
+mod token;
 mod ui;
 mod unlock;
 mod work;
@@ -48,6 +49,7 @@ enum Verb {
     Schema(schema::Args),
     Protect(protect::Args),
     Reveal(reveal::Args),
+    Token(token::Args),
     Inspect(inspect::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -82,6 +84,7 @@ impl Verb {
             Self::Schema(args) => schema::run(args, ui),
             Self::Protect(args) => protect::run(args, ui),
             Self::Reveal(args) => reveal::run(args, ui),
+            Self::Token(args) => token::run(args, ui),
             Self::Inspect(args) => inspect::run(args, ui),
             Self::Demo(args) => demo::run(args, ui),
             Self::Completions(args) => completions::run(args, ui),

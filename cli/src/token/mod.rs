@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `amanat token`: looks at tokens that recipients hold, and at the receipts of what they were given.
+
+mod explain;
+mod proof;
+mod receipt;
+
+use clap::Subcommand;
+
+use crate::fault::{Outcome, Result};
+use crate::ui::Ui;
+
+/// Look at tokens: whose they are, whether they are genuine, and what was given to whom.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Explain(explain::Args),
+    Receipt(receipt::Args),
+}
+
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
+    match &args.verb {
+        Verb::Explain(args) => explain::run(args, ui),
+        Verb::Receipt(args) => receipt::run(args, ui),
+    }
+}
