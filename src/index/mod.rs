@@ -12,12 +12,12 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::crypto::prf::HmacKey;
+use crate::crypto::prf::{HmacKey, PADDED_BYTES};
 use crate::crypto::{kdf, random};
 use crate::error::{Error, Result};
 use crate::ident::{KeyId, Name};
 use crate::keys::{Index, KeyInfo, Keyset};
-use crate::normal::{Normal, NormalForm};
+use crate::normal::{MAX_NORMAL_BYTES, Normal, NormalForm};
 use crate::wire::append_pae;
 
 /// Most fields of one index.
@@ -109,9 +109,11 @@ impl BlindIndex {
             let derived = kdf::derive::<32>(secret, &parts);
             found.push((id.tag(), HmacKey::new(derived.expose())));
         }
+        // Room for the longest message: growing would leave a copy behind.
+        let room = 4 + spec.fields.len() * (4 + MAX_NORMAL_BYTES) + PADDED_BYTES;
         found.reverse();
         found.sort_by_key(|(tag, _)| *tag != primary.tag());
-        Ok(Self { spec: spec.clone(), primary, keys: found, message: Zeroizing::default() })
+        Ok(Self { spec: spec.clone(), primary, keys: found, message: Zeroizing::new(Vec::with_capacity(room)) })
     }
 
     /// What the index is of.
@@ -133,7 +135,7 @@ impl BlindIndex {
     pub fn term(&mut self, values: &[&Normal]) -> Result<IndexTerm> {
         self.write_message(values)?;
         let (tag, key) = self.keys.first().ok_or_else(no_key)?;
-        Ok(IndexTerm::cut(*tag, &key.sign(&self.message), self.spec.bits))
+        Ok(IndexTerm::cut(*tag, &key.sign(&mut self.message), self.spec.bits))
     }
 
     /// The terms to search for, one for each generation of the key that rows may still be under, the primary's first.
@@ -147,7 +149,7 @@ impl BlindIndex {
         Ok(self
             .keys
             .iter()
-            .map(|(tag, key)| IndexTerm::cut(*tag, &key.sign(&self.message), self.spec.bits))
+            .map(|(tag, key)| IndexTerm::cut(*tag, &key.sign(&mut self.message), self.spec.bits))
             .collect())
     }
 

@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 
 use super::epoch_keys::{EpochKey, check_makes};
 use super::text::{Audience, Epoch, Token, TokenHeader, TokenKind};
-use crate::crypto::prf::{HmacKey, ProofKey};
+use crate::crypto::prf::{HmacKey, PADDED_BYTES, ProofKey};
 use crate::error::{Error, Result};
 use crate::ident::KeyId;
 use crate::keys::{self, Keyset, State};
-use crate::normal::Normal;
+use crate::normal::{MAX_NORMAL_BYTES, Normal};
 use crate::secret::ct_eq;
 use crate::wire::append_pae;
 
@@ -58,7 +58,8 @@ impl PairwiseTokens {
             state: key.state(),
             hmac: HmacKey::new(hmac),
             proof: ProofKey::new(proof),
-            message: Zeroizing::default(),
+            // The longest message: growing would leave a copy behind.
+            message: Zeroizing::new(Vec::with_capacity(2 * MAX_NORMAL_BYTES + PADDED_BYTES)),
         })
     }
 
@@ -109,7 +110,7 @@ impl PairwiseTokens {
         self.message.clear();
         let form = value.form().identity();
         append_pae([form.as_bytes(), value.as_bytes()].into_iter(), &mut self.message);
-        let hash = self.hmac.sign(&self.message);
+        let hash = self.hmac.sign(&mut self.message);
         let mut body = [0; BODY_BYTES];
         body.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
         with_proof(&self.proof, &body)
