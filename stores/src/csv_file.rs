@@ -21,7 +21,8 @@ use crate::columns::{Columns, Role};
 use crate::engine::Rows;
 use crate::scan::{ScanRows, no_such_field};
 use crate::stream::{
-    self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, Observer, Plan,
+    self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, NewSurrogateContent, Observer,
+    Plan,
 };
 use crate::tally::Tally;
 use crate::text_value;
@@ -49,7 +50,7 @@ pub fn run(
     let (mut file, csv) = CsvFile::open(plan.table, input, &ended)?;
     if let Some(output) = output.as_mut() {
         let mut line = if file.byte_order_mark { BYTE_ORDER_MARK.to_vec() } else { Vec::new() };
-        append_row(file.header.iter(), &mut line);
+        csv.append_header(plan, &file.header, &mut line);
         output.write_all(&line).map_err(stream::cannot_write)?;
     }
     let tally = stream::run(
@@ -92,7 +93,10 @@ impl<'a, R: Read> CsvFile<'a, R> {
             }
             Row::Open => return Err(open_quote("in the first line")),
         }
-        let csv = Csv { columns: match_header(table, &header)?, line_end: head.line_end };
+        let columns = match_header(table, &header)?;
+        let places = columns.surrogates.iter().enumerate();
+        let added = places.filter(|(_, column)| column.is_none()).map(|(position, _)| position).collect();
+        let csv = Csv { columns, added, line_end: head.line_end };
         Ok((Self { reader, header, byte_order_mark: head.byte_order_mark, rows: 0 }, csv))
     }
 
@@ -255,7 +259,21 @@ impl CsvBatch {
 
 pub(crate) struct Csv {
     columns: Columns,
+    /// Indexes and kept tokens whose columns the file does not have yet.
+    added: Vec<usize>,
     line_end: &'static [u8],
+}
+
+impl Csv {
+    /// Writes the first line: as it is, with what indexes and tokens add, or without them in what is revealed.
+    fn append_header(&self, plan: Plan<'_>, header: &ByteRecord, out: &mut Vec<u8>) {
+        let protects = plan.task.protecting().is_some();
+        let kept = |role: &Role| protects || !matches!(role, Role::Surrogate(_));
+        let names = header.iter().zip(&self.columns.roles).filter(|(_, role)| kept(role));
+        let new = plan.table.surrogate_columns().enumerate();
+        let new = new.filter(|(position, _)| protects && self.added.contains(position));
+        append_row(names.map(|(name, _)| name).chain(new.map(|(_, name)| name.as_bytes())), out);
+    }
 }
 
 pub(crate) struct CsvRows<'a> {
@@ -363,8 +381,16 @@ impl Format for Csv {
         let mut masked = 0;
         out.extend_from_slice(self.line_end);
         let start = out.len();
+        let mut first = true;
         for (place, role) in self.columns.roles.iter().enumerate() {
-            if place > 0 {
+            let surrogate = match role {
+                Role::Surrogate(position) => cells.surrogate(*position),
+                _ => NewSurrogateContent::AsStored,
+            };
+            if matches!(surrogate, NewSurrogateContent::LeftOut) {
+                continue;
+            }
+            if !std::mem::take(&mut first) {
                 out.push(b',');
             }
             let stored = rows.bytes(row, place);
@@ -376,7 +402,8 @@ impl Format for Csv {
                     append_field(shown.as_str().as_bytes(), out);
                     masked += u64::from(shown.as_str() != text);
                 }
-                Role::Clear | Role::Masked(_) | Role::Surrogate(_) => append_field(stored, out),
+                Role::Clear | Role::Masked(_) => append_field(stored, out),
+                Role::Surrogate(_) => append_surrogate(&surrogate, stored, out),
                 Role::Sealed(position, _) => match cells.cell(*position) {
                     NewContent::Absent => {}
                     NewContent::AsStored => append_field(stored, out),
@@ -386,11 +413,27 @@ impl Format for Csv {
                 },
             }
         }
+        for position in &self.added {
+            let surrogate = cells.surrogate(*position);
+            if !matches!(surrogate, NewSurrogateContent::LeftOut) {
+                out.push(b',');
+                append_surrogate(&surrogate, b"", out);
+            }
+        }
         if out.len() == start {
             // A row of one empty cell would be read as no row at all.
             out.extend_from_slice(b"\"\"");
         }
         Ok(masked)
+    }
+}
+
+fn append_surrogate(new: &NewSurrogateContent<'_>, stored: &[u8], out: &mut Vec<u8>) {
+    match new {
+        NewSurrogateContent::Absent | NewSurrogateContent::LeftOut => {}
+        NewSurrogateContent::AsStored => append_field(stored, out),
+        NewSurrogateContent::Term(term) => stream::append_term(term, out),
+        NewSurrogateContent::Token(text) => append_field(text.as_bytes(), out),
     }
 }
 

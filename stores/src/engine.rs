@@ -13,8 +13,9 @@ use amanat::surrogate::StoredSurrogate;
 use amanat::value::ValueRef;
 use amanat::{Allowance, EnvelopeBatch, FieldContext, FieldOpener, FieldSealer, RecordId, SealOptions};
 
-use crate::cell::{CellReader, Decision, Plain, Stored};
+use crate::cell::{CellReader, Decision, Opened, Plain, Stored};
 use crate::session::KeyringSession;
+use crate::surrogates::{Fault, NewSurrogate, Part, SurrogateMaker};
 use crate::tally::Tally;
 
 /// A batch of rows, as a store gives it to be worked on: the adapter that a store implements.
@@ -52,6 +53,7 @@ pub struct Protector<'s> {
     readers: Vec<CellReader>,
     /// Empty until the first value is sealed, and always in a dry run.
     sealers: Vec<FieldSealer>,
+    surrogates: Option<SurrogateMaker<'s>>,
     allowance: Option<Allowance>,
     effort: Effort,
     source: Source,
@@ -86,6 +88,11 @@ pub struct SealedRows {
     refused: Vec<bool>,
     slots: Vec<Slot>,
     batches: Vec<EnvelopeBatch>,
+    /// Indexes and kept tokens of each row, one after the other.
+    surrogates: Vec<NewSurrogate>,
+    /// How many a row has, and how many of them are indexes.
+    surrogate_columns: usize,
+    indexes: usize,
     /// Counts of the batch.
     pub tally: Tally,
     /// Why rows were refused.
@@ -129,8 +136,9 @@ impl<'s> Protector<'s> {
         effort: Effort,
         source: Source,
     ) -> Result<Self> {
-        let readers = readers(session, table)?;
-        Ok(Self { session, table, readers, sealers: Vec::new(), allowance: None, effort, source })
+        let (readers, sealers) = (readers(session, table)?, Vec::new());
+        let surrogates = SurrogateMaker::new(session, table, effort)?;
+        Ok(Self { session, table, readers, sealers, surrogates, allowance: None, effort, source })
     }
 
     /// Protects a batch; `out` is emptied first. A row with a cell that cannot be protected is refused whole.
@@ -140,11 +148,18 @@ impl<'s> Protector<'s> {
     pub fn protect(&mut self, rows: &impl Rows, out: &mut SealedRows) -> Result<()> {
         let fields = self.readers.len();
         out.reset(rows.count(), fields);
+        out.reset_surrogates(
+            rows.count(),
+            self.surrogates.as_ref().map_or(0, SurrogateMaker::len),
+            self.table,
+        );
         let mut columns: Vec<Vec<ToSeal<'_>>> =
             (0..fields).map(|_| Vec::with_capacity(rows.count())).collect();
         for row in 0..rows.count() {
             match rows.record(row) {
-                Ok(record) if self.decide(rows, row, &record, &mut columns, out) => {}
+                Ok(record)
+                    if self.decide(rows, row, &record, &mut columns, out)
+                        && self.make_surrogates(rows, row, &record, &columns, out)? => {}
                 Ok(_) => out.refuse(row, &mut columns),
                 Err(error) => {
                     out.fault(error.at_row(rows.number(row)));
@@ -201,6 +216,57 @@ impl<'s> Protector<'s> {
             }
         }
         fits
+    }
+
+    /// Makes the surrogates of a row whose cells were decided; false if a value of it has no normal form.
+    ///
+    /// Of what stays sealed, only the fields are opened that a surrogate is made from. What is sealed now is compared with its value
+    /// again before it is written, so a surrogate is of the value that its envelope opens to.
+    fn make_surrogates(
+        &mut self,
+        rows: &impl Rows,
+        row: usize,
+        record: &RecordId<'_>,
+        columns: &[Vec<ToSeal<'_>>],
+        out: &mut SealedRows,
+    ) -> Result<bool> {
+        let Some(maker) = &mut self.surrogates else { return Ok(true) };
+        let (start, first) = (row * columns.len(), row * maker.len());
+        let slots = out.slots.get(start..start + columns.len()).unwrap_or_default();
+        let new = out.surrogates.get_mut(first..first + maker.len()).unwrap_or_default();
+        let part = |position: usize| match slots.get(position) {
+            Some(Slot::Absent) => Part::Absent,
+            Some(Slot::New(_, None)) => Part::Fresh,
+            _ => Part::Same,
+        };
+        let mut needed = vec![false; columns.len()];
+        let decided = maker.decide(|position| rows.surrogate(row, position), part, new, &mut needed);
+        let made = decided.map_err(Fault::Row).and_then(|()| {
+            if !needed.contains(&true) {
+                return Ok(());
+            }
+            let mut values = vec![ValueRef::Null; columns.len()];
+            let of_fields = values.iter_mut().zip(&mut self.readers).zip(slots).zip(columns).enumerate();
+            for (position, (((value, reader), slot), column)) in of_fields {
+                *value = match slot {
+                    _ if !needed.get(position).is_some_and(|needed| *needed) => continue,
+                    Slot::Absent => ValueRef::Null,
+                    Slot::New(place, _) => {
+                        column.get(*place).map_or(ValueRef::Null, |item| item.value.as_ref())
+                    }
+                    Slot::Unchanged => open(rows, row, position, record, reader).map_err(Fault::Row)?,
+                };
+            }
+            maker.make(&values, new)
+        });
+        match made {
+            Ok(()) => Ok(true),
+            Err(Fault::Run(error)) => Err(error),
+            Err(Fault::Row(error)) => {
+                out.fault(error.at_row(rows.number(row)));
+                Ok(false)
+            }
+        }
     }
 
     /// Sees that there are sealers, and messages for them.
@@ -287,6 +353,11 @@ impl SealedRows {
         }
     }
 
+    /// What is to be stored for an index or kept token; the position is that of [`TableSchema::surrogate_columns`].
+    pub(crate) fn surrogate(&self, row: usize, position: usize) -> &NewSurrogate {
+        self.surrogates.get(row * self.surrogate_columns + position).unwrap_or(&NewSurrogate::Empty)
+    }
+
     /// Takes a row out of the counts: it was not written and will be protected again.
     #[cfg(feature = "sqlite")]
     pub(crate) fn uncount(&mut self, row: usize, primary: KeyId) {
@@ -311,6 +382,10 @@ impl SealedRows {
                 }
             }
         }
+        let surrogates = self.surrogates.iter().skip(row * self.surrogate_columns);
+        for (place, surrogate) in surrogates.take(self.surrogate_columns).enumerate() {
+            *surrogate.count(place < self.indexes, tally) -= 1;
+        }
     }
 
     fn reset(&mut self, rows: usize, fields: usize) {
@@ -323,6 +398,12 @@ impl SealedRows {
         self.tally.clear();
         self.tally.rows = u64::try_from(rows).unwrap_or(u64::MAX);
         self.faults.clear();
+    }
+
+    fn reset_surrogates(&mut self, rows: usize, columns: usize, table: &TableSchema) {
+        (self.surrogate_columns, self.indexes) = (columns, table.indexes().len());
+        self.surrogates.clear();
+        self.surrogates.resize_with(rows * columns, NewSurrogate::default);
     }
 
     fn fault(&mut self, error: Error) {
@@ -359,9 +440,32 @@ impl SealedRows {
                 }
             }
         }
+        let surrogates = self.surrogates.chunks(self.surrogate_columns.max(1)).zip(&self.refused);
+        for (row, _) in surrogates.filter(|(_, refused)| !**refused) {
+            for (place, surrogate) in row.iter().enumerate() {
+                *surrogate.count(place < self.indexes, &mut self.tally) += 1;
+            }
+        }
         if self.tally.kept > 0 {
             self.tally.key(primary).kept = self.tally.kept;
         }
+    }
+}
+
+/// Opens a cell that stays as it is.
+fn open<'r>(
+    rows: &impl Rows,
+    row: usize,
+    position: usize,
+    record: &RecordId<'_>,
+    reader: &'r mut CellReader,
+) -> Result<ValueRef<'r>> {
+    let name = reader.policy.name().clone();
+    let opened = rows.cell(row, position).and_then(|stored| reader.open(record, &stored));
+    match opened.map_err(|error| error.at_field(&name))? {
+        Opened::Value(_, value) => Ok(value),
+        Opened::Absent => Ok(ValueRef::Null),
+        Opened::Plain => Err(Error::misuse("a cell that was found sealed is plain").at_field(&name)),
     }
 }
 

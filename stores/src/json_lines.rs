@@ -21,7 +21,8 @@ use crate::engine::Rows;
 use crate::json::{self, JsonStr, Members, append_json};
 use crate::scan::{ScanRows, no_such_field};
 use crate::stream::{
-    self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, Observer, Plan,
+    self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, NewSurrogateContent, Observer,
+    Plan,
 };
 use crate::tally::Tally;
 use crate::text_value;
@@ -392,12 +393,25 @@ impl Format for JsonLines<'_> {
         let mut masked = 0;
         let cannot = || Error::schema("a member cannot be written as JSON");
         out.push(b'{');
-        for (place, (name, value, role)) in row.members.iter().enumerate() {
-            if place > 0 {
+        let mut first = true;
+        let mut begin = |name: &str, out: &mut Vec<u8>| {
+            if !std::mem::take(&mut first) {
                 out.push(b',');
             }
-            append_json(&**name, out).ok_or_else(cannot)?;
+            append_json(name, out).ok_or_else(cannot)?;
             out.push(b':');
+            Ok(())
+        };
+        for (name, value, role) in &row.members {
+            if let Role::Surrogate(position) = role {
+                let new = cells.surrogate(*position);
+                if !matches!(new, NewSurrogateContent::LeftOut) {
+                    begin(name, out)?;
+                    append_surrogate(&new, value.get(), out).ok_or_else(cannot)?;
+                }
+                continue;
+            }
+            begin(name, out)?;
             match role {
                 Role::Masked(how) if mask && kind(value) == b'"' => {
                     let plain = string(value.get())?;
@@ -421,8 +435,28 @@ impl Format for JsonLines<'_> {
                 },
             }
         }
+        for (column, _) in self.columns.iter().zip(&row.places).filter(|(_, place)| place.is_none()) {
+            let Role::Surrogate(position) = column.role else { continue };
+            let new = cells.surrogate(position);
+            if !matches!(new, NewSurrogateContent::LeftOut) {
+                begin(column.name, out)?;
+                append_surrogate(&new, "null", out).ok_or_else(cannot)?;
+            }
+        }
         out.extend_from_slice(b"}\n");
         Ok(masked)
+    }
+}
+
+fn append_surrogate(new: &NewSurrogateContent<'_>, stored: &str, out: &mut Vec<u8>) -> Option<()> {
+    match new {
+        NewSurrogateContent::Absent | NewSurrogateContent::LeftOut => append_json(&(), out),
+        NewSurrogateContent::AsStored => {
+            out.extend_from_slice(stored.as_bytes());
+            Some(())
+        }
+        NewSurrogateContent::Term(term) => append_json(&term.to_text(), out),
+        NewSurrogateContent::Token(text) => append_json(*text, out),
     }
 }
 

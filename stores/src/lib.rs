@@ -20,6 +20,7 @@ pub mod session;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stream;
+mod surrogates;
 pub mod tally;
 mod text_value;
 

@@ -10,6 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use amanat::error::{Error, Result};
 use amanat::ident::{KeyId, Timestamp};
 use amanat::keys::{Field, Kek, KeyInfo, Keyring, Keyset, Purpose};
+use amanat::schema::TableSchema;
+use amanat::surrogate::Surrogates;
 use amanat::{Allowance, OpenOptions};
 
 use crate::keyring_file::KeyringPath;
@@ -33,6 +35,8 @@ pub struct KeyringSession<'a> {
 struct State {
     keyring: Keyring,
     current: Option<Allowance>,
+    /// Messages of the epochs of reversible tokens.
+    tokens: Vec<Allowance>,
     reserved: Vec<Allowance>,
     step: u64,
 }
@@ -49,7 +53,8 @@ impl<'a> KeyringSession<'a> {
     ) -> Result<Self> {
         let keyring = path.unlock(kek)?;
         let primary = keyring.field_keys()?.primary();
-        let state = State { keyring, current: None, reserved: Vec::new(), step: FIRST_STEP };
+        let state =
+            State { keyring, current: None, tokens: Vec::new(), reserved: Vec::new(), step: FIRST_STEP };
         Ok(Self { path, kek, clock, primary, break_glass: Vec::new(), state: Mutex::new(state) })
     }
 
@@ -110,13 +115,64 @@ impl<'a> KeyringSession<'a> {
         Ok(allowance)
     }
 
+    /// Makes what makes the surrogates of a table. Each epoch of reversible tokens has at least `need` messages left when it was looked at;
+    /// for a rehearsal, whose tokens nobody keeps, they are not counted in the keyring file.
+    pub(crate) fn surrogates(
+        &self,
+        table: &TableSchema,
+        need: u64,
+        rehearsal: bool,
+    ) -> Result<(Surrogates, Vec<Allowance>)> {
+        let mut state = self.lock();
+        let mut allowances = Vec::new();
+        for id in Surrogates::token_keys(&state.keyring, table)? {
+            let known = state.tokens.iter().find(|known| known.key() == id && known.left() >= need);
+            let allowance = match known.cloned() {
+                Some(known) => known,
+                None if need == 0 => state.keyring.reserve_under(id, 0)?,
+                None if rehearsal => self.rehearse(&mut state, id)?,
+                None => self.reserve_under(&mut state, id, need)?,
+            };
+            allowances.push(allowance);
+        }
+        Ok((Surrogates::new(&state.keyring, table, &allowances)?, allowances))
+    }
+
+    fn reserve_under(&self, state: &mut State, id: KeyId, need: u64) -> Result<Allowance> {
+        let messages = state.step.max(need);
+        state.step = state.step.saturating_mul(2).min(LARGEST_STEP);
+        let now = (self.clock)()?;
+        let reserve = |keyring: &mut Keyring| keyring.reserve_under(id, messages);
+        let allowance = self.path.update_unlocked(&mut state.keyring, self.kek, now, reserve)?;
+        state.reserved.push(allowance.clone());
+        state.tokens.retain(|known| known.key() != id);
+        state.tokens.push(allowance.clone());
+        Ok(allowance)
+    }
+
+    /// Messages that are counted nowhere but in a copy of the keyring that is thrown away.
+    fn rehearse(&self, state: &mut State, id: KeyId) -> Result<Allowance> {
+        let allowance = self.path.unlock(self.kek)?.reserve_under(id, LARGEST_STEP)?;
+        state.tokens.retain(|known| known.key() != id);
+        state.tokens.push(allowance.clone());
+        Ok(allowance)
+    }
+
+    /// Works with the whole keyring: for indexes and tokens, whose makers need keys of several purposes.
+    ///
+    /// # Errors
+    /// What `work` fails with.
+    pub fn with_keyring<T>(&self, work: impl FnOnce(&Keyring) -> Result<T>) -> Result<T> {
+        work(&self.lock().keyring)
+    }
+
     /// Returns what was reserved and not sealed. To be called when no thread seals any more.
     ///
     /// # Errors
     /// As [`KeyringPath::update`]; the messages then stay counted.
     pub fn give_back(&self) -> Result<()> {
         let mut state = self.lock();
-        state.current = None;
+        (state.current, state.tokens) = (None, Vec::new());
         let reserved: Vec<Allowance> =
             state.reserved.drain(..).filter(|allowance| allowance.left() > 0).collect();
         if reserved.is_empty() {

@@ -8,14 +8,17 @@ use std::num::NonZeroUsize;
 
 use amanat::RecordId;
 use amanat::error::{Error, Result};
+use amanat::index::IndexTerm;
 use amanat::mask::Masked;
 use amanat::schema::TableSchema;
+use amanat::surrogate::Surrogate;
 use amanat::value::ValueRef;
 
 use crate::engine::{Effort, NewCell, Protector, Rows, SealedRows, Source};
 use crate::pipeline::{self, Output};
 use crate::reveal::{RevealForm, Revealer, Shown};
 use crate::session::KeyringSession;
+use crate::surrogates::NewSurrogate;
 use crate::tally::Tally;
 
 /// Rows of a batch: many share one drawing of random bytes and one hand-over between threads (a quarter of it costs 7 % more time).
@@ -83,9 +86,21 @@ pub(crate) enum NewContent<'a> {
     Value(ValueRef<'a>),
 }
 
+/// What is to be written in the place of an index or kept token.
+pub(crate) enum NewSurrogateContent<'a> {
+    Absent,
+    AsStored,
+    Term(&'a IndexTerm),
+    Token(&'a str),
+    /// Not even its column: what is revealed needs none, and terms beside values would tell the values of other rows.
+    LeftOut,
+}
+
 /// Gives the new content of a row's sealed fields.
 pub(crate) trait Cells {
     fn cell(&mut self, position: usize) -> NewContent<'_>;
+
+    fn surrogate(&self, position: usize) -> NewSurrogateContent<'_>;
 }
 
 /// A kind of file: how its batches become rows, and how a row is written.
@@ -145,6 +160,11 @@ pub(crate) fn cannot_write(error: std::io::Error) -> Error {
 /// An error of the input.
 pub(crate) fn cannot_read(error: std::io::Error) -> Error {
     Error::store("the input cannot be read", error)
+}
+
+/// Appends the text form of a term.
+pub(crate) fn append_term(term: &IndexTerm, out: &mut Vec<u8>) {
+    out.extend_from_slice(term.to_text().as_bytes());
 }
 
 enum Worker<'a> {
@@ -239,6 +259,15 @@ impl Cells for SealedCells<'_> {
             NewCell::Unchanged => NewContent::AsStored,
         }
     }
+
+    fn surrogate(&self, position: usize) -> NewSurrogateContent<'_> {
+        match self.sealed.surrogate(self.row, position) {
+            NewSurrogate::Kept => NewSurrogateContent::AsStored,
+            NewSurrogate::New(Surrogate::Term(term)) => NewSurrogateContent::Term(term),
+            NewSurrogate::New(Surrogate::Token(token)) => NewSurrogateContent::Token(token.as_str()),
+            NewSurrogate::Empty | NewSurrogate::New(Surrogate::Absent) => NewSurrogateContent::Absent,
+        }
+    }
 }
 
 struct ShownCells<'a, R> {
@@ -265,5 +294,9 @@ impl<R: Rows> Cells for ShownCells<'_, R> {
                 NewContent::AsStored
             }
         }
+    }
+
+    fn surrogate(&self, _position: usize) -> NewSurrogateContent<'_> {
+        NewSurrogateContent::LeftOut
     }
 }

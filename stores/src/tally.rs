@@ -30,6 +30,18 @@ pub struct Tally {
     pub plain: u64,
     /// Cells that do not open: altered, or moved from elsewhere.
     pub unauthentic: u64,
+    /// Index terms that were made: for new values, or under another key or length than those that stood there.
+    pub terms_made: u64,
+    /// Index terms that stay as they are.
+    pub terms_kept: u64,
+    /// Tokens that were made and are kept in the table: for new values, or at another epoch than those that stood there.
+    pub tokens_made: u64,
+    /// Kept tokens that stay as they are.
+    pub tokens_kept: u64,
+    /// Index terms and kept tokens that were taken away, because their value is visibly absent now.
+    pub surrogates_removed: u64,
+    /// Cells of indexes and kept tokens that stay empty, because their value is absent or has no normal form.
+    pub surrogates_absent: u64,
     /// Rows that another process changed meanwhile and that were read again.
     pub read_again: u64,
     /// Cells by the key that sealed them when they were read.
@@ -53,6 +65,13 @@ pub struct KeyTally {
 }
 
 impl Tally {
+    /// Whether anything is to be stored that did not stand there.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        let surrogates = self.terms_made + self.tokens_made + self.surrogates_removed;
+        self.sealed + self.resealed + self.masked + surrogates > 0
+    }
+
     /// Counts of one key.
     pub(crate) fn key(&mut self, key: KeyId) -> &mut KeyTally {
         let known = self.keys.iter().position(|tally| tally.key == key).unwrap_or(self.keys.len());
@@ -80,6 +99,12 @@ impl Tally {
         self.masked += batch.masked;
         self.plain += batch.plain;
         self.unauthentic += batch.unauthentic;
+        self.terms_made += batch.terms_made;
+        self.terms_kept += batch.terms_kept;
+        self.tokens_made += batch.tokens_made;
+        self.tokens_kept += batch.tokens_kept;
+        self.surrogates_removed += batch.surrogates_removed;
+        self.surrogates_absent += batch.surrogates_absent;
         self.read_again += batch.read_again;
         for other in &batch.keys {
             let tally = self.key(other.key);

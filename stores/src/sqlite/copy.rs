@@ -98,8 +98,13 @@ fn reveal_row<'a>(
     faults: &mut Vec<Error>,
 ) -> Option<Change<'a>> {
     let record = rows.record(position).map_err(|error| faults.push(error)).ok()?;
-    let mut change = Change { row, places: Vec::new(), values: Vec::new(), masked: 0 };
+    let mut change = Change::new(row);
     for (place, role) in rows.table.roles.iter().enumerate() {
+        if matches!(role, Role::Surrogate(_)) && row.cells.get(place) != Some(&Value::Null) {
+            // Terms and tokens beside values would tell whoever sees both the values of other rows and files.
+            change.places.push(place);
+            change.values.push(Value::Null);
+        }
         let Role::Sealed(field, _) = role else { continue };
         let stored = rows.cell(position, *field);
         let shown = stored.and_then(|stored| match revealer.show(*field, &record, stored, tally)? {

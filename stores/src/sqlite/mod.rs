@@ -27,6 +27,7 @@ use self::table::SqlTable;
 use crate::columns::Role;
 use crate::engine::{Effort, NewCell, Protector, SealedRows};
 use crate::stream::{Observer, Plan};
+use crate::surrogates::NewSurrogate;
 use crate::tally::Tally;
 
 /// Rows of one transaction.
@@ -92,6 +93,7 @@ pub fn protect(
     let effort = if dry { Effort::DryRun } else { Effort::SealAndVerify };
     let mut connection = open(file, flags)?;
     let table = SqlTable::read(&connection, sql_table, plan.table)?;
+    table::check_surrogates(&connection, sql_table, plan.table, &table)?;
     if !dry {
         connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
     }
@@ -106,8 +108,8 @@ pub fn protect(
         protect_batch(plan, &mut connection, &table, &mut workers, batch, &mut total, observer)?;
         observer.progress(total.rows, 0);
     }
-    let changed = !dry && total.sealed + total.resealed + total.masked > 0;
-    let mut warnings = Vec::new();
+    let changed = !dry && total.changes();
+    let mut warnings = table::missing_indexes(&connection, &table, plan.table)?;
     if changed && table.triggers > 0 {
         warnings.push(format!(
             "{} triggers of the table saw the old values; look for copies they made",
@@ -241,14 +243,22 @@ struct Change<'a> {
     row: &'a SqlRow,
     places: Vec<usize>,
     values: Vec<Value>,
+    /// Cells that stay and that a new term or token was made from: they must still be what they were.
+    unchanged: Vec<usize>,
     masked: u64,
+}
+
+impl<'a> Change<'a> {
+    const fn new(row: &'a SqlRow) -> Self {
+        Self { row, places: Vec::new(), values: Vec::new(), unchanged: Vec::new(), masked: 0 }
+    }
 }
 
 /// The rows of a part that change.
 fn changes<'a>(table: &SqlTable, sealed: &SealedRows, rows: &'a [SqlRow]) -> Vec<Change<'a>> {
     let mut changes = Vec::new();
     for (position, row) in rows.iter().enumerate().filter(|(position, _)| !sealed.is_refused(*position)) {
-        let mut change = Change { row, places: Vec::new(), values: Vec::new(), masked: 0 };
+        let mut change = Change::new(row);
         for (place, (role, old)) in table.roles.iter().zip(&row.cells).enumerate() {
             let new = match (role, old) {
                 (Role::Sealed(field, _), old) => match sealed.cell(position, *field) {
@@ -262,11 +272,19 @@ fn changes<'a>(table: &SqlTable, sealed: &SealedRows, rows: &'a [SqlRow]) -> Vec
                     change.masked += u64::from(differs);
                     differs.then(|| Value::Text(shown.as_str().to_owned()))
                 }
+                (Role::Surrogate(column), _) => match sealed.surrogate(position, *column) {
+                    NewSurrogate::New(new) => Some(rows::surrogate(new, table.encoding)),
+                    NewSurrogate::Empty | NewSurrogate::Kept => None,
+                },
                 _ => None,
             };
+            if let (Role::Surrogate(column), Some(_)) = (role, &new) {
+                change.unchanged.extend(table.parts.get(*column).into_iter().flatten());
+            }
             change.places.extend(new.is_some().then_some(place));
             change.values.extend(new);
         }
+        change.unchanged.retain(|place| !change.places.contains(place));
         if !change.places.is_empty() {
             changes.push(change);
         }
@@ -282,9 +300,9 @@ fn write(connection: &mut Connection, table: &SqlTable, changes: &[Change<'_>]) 
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let mut lost = Vec::new();
     let mut kept = Vec::with_capacity(changes.len());
-    for change @ Change { row, places, values, .. } in changes {
-        let mut statement = transaction.prepare_cached(&table.update(places)).map_err(failed)?;
-        let old = places.iter().filter_map(|place| row.cells.get(*place));
+    for change @ Change { row, places, values, unchanged, .. } in changes {
+        let mut statement = transaction.prepare_cached(&table.update(places, unchanged)).map_err(failed)?;
+        let old = places.iter().chain(unchanged).filter_map(|place| row.cells.get(*place));
         let key = row.key.iter().map(|part| part as &dyn ToSql);
         let rest = row.record.iter().chain(old).map(|value| value as &dyn ToSql);
         let parameters = values.iter().map(|value| value as &dyn ToSql).chain(key).chain(rest);
@@ -392,8 +410,11 @@ mod tests {
             let table = SqlTable::read(&connection, "t", &schema.tables()[0]).unwrap();
             let batch = read_batch(&connection, &table, None, 1).unwrap();
             connection.execute_batch(sql).unwrap();
-            let change =
-                |row| Change { row, places: vec![0], values: vec![Value::Text("new".to_owned())], masked: 0 };
+            let change = |row| Change {
+                places: vec![0],
+                values: vec![Value::Text("new".to_owned())],
+                ..Change::new(row)
+            };
             let changes: Vec<_> = batch.iter().map(change).collect();
             assert_eq!(write(&mut connection, &table, &changes).unwrap(), [2], "{sql}");
             let count = "SELECT count(*) FROM t WHERE a = 'new'";

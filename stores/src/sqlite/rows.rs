@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use amanat::RecordId;
 use amanat::envelope::{self, Envelope, looks_like_envelope, looks_like_text_form};
 use amanat::error::{Error, Result};
+use amanat::index::IndexTerm;
 use amanat::schema::{Encoding, ValueType};
-use amanat::surrogate::StoredSurrogate;
+use amanat::surrogate::{StoredSurrogate, Surrogate};
 use amanat::value::ValueRef;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef as SqlRef};
@@ -229,6 +230,23 @@ pub(super) fn sealed(bytes: &[u8], encoding: Encoding) -> Value {
     match encoding {
         Encoding::Binary => Value::Blob(bytes.to_vec()),
         _ => Value::Text(envelope::to_text(bytes)),
+    }
+}
+
+/// A term or token in the form in which the table stores it.
+pub(super) fn surrogate(new: &Surrogate, encoding: Encoding) -> Value {
+    match new {
+        Surrogate::Absent => Value::Null,
+        Surrogate::Term(term) => self::term(term, encoding),
+        Surrogate::Token(token) => Value::Text(token.as_str().to_owned()),
+    }
+}
+
+/// A term in the form in which the table stores it.
+pub(super) fn term(term: &IndexTerm, encoding: Encoding) -> Value {
+    match encoding {
+        Encoding::Binary => Value::Blob(term.as_bytes().to_vec()),
+        _ => Value::Text(term.to_text()),
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct SqlTable {
     pub(super) sealed: Vec<Option<usize>>,
     /// Place among `cells` of each index or kept token.
     pub(super) surrogates: Vec<Option<usize>>,
+    /// Places among `cells` of the sealed fields that each index or kept token is made from.
+    pub(super) parts: Vec<Vec<usize>>,
     /// Triggers that see the rows as they are written.
     pub(super) triggers: u64,
 }
@@ -83,13 +85,19 @@ impl SqlTable {
             ));
         }
         let names = columns.names(schema);
+        let sealed: Vec<Option<usize>> = columns.sealed.iter().map(|(place, _)| cell(*place)).collect();
+        let part = |field: &Name| sealed.get(schema.sealed_position(field)?).copied().flatten();
+        let indexed = schema.indexes().iter().map(|policy| policy.spec().fields());
+        let kept = schema.tokens().iter().filter(|policy| policy.column().is_some());
+        let parts = indexed.chain(kept.map(|policy| core::slice::from_ref(policy.of())));
         Ok(Self {
             name: quote(name),
             key,
             record: columns.record.iter().map(column).collect(),
             names: places.iter().filter_map(|place| names.get(*place).cloned().flatten()).collect(),
             fields: columns.fields.iter().map(|place| cell(*place)).collect(),
-            sealed: columns.sealed.iter().map(|(place, _)| cell(*place)).collect(),
+            parts: parts.map(|fields| fields.iter().filter_map(|of| part(&of.field)).collect()).collect(),
+            sealed,
             surrogates: columns.surrogates.iter().map(|place| place.and_then(cell)).collect(),
             cells,
             roles,
@@ -121,13 +129,15 @@ impl SqlTable {
         format!("SELECT {} FROM {}", columns.join(", "), self.name)
     }
 
-    /// Writes some of the cells of a row, if key, record id and the old cells are still what they were.
+    /// Writes some of the cells of a row, if key, record id, the old cells and some further ones are still what they were.
     ///
     /// `OR ABORT` overrides a constraint that would have another row deleted or this one passed over.
-    pub(super) fn update(&self, places: &[usize]) -> String {
-        let cells: Vec<&String> = places.iter().filter_map(|place| self.cells.get(*place)).collect();
-        let set: Vec<String> = cells.iter().map(|cell| format!("{cell} = ?")).collect();
-        let old = self.key.iter().chain(&self.record).chain(cells);
+    pub(super) fn update(&self, places: &[usize], unchanged: &[usize]) -> String {
+        let cells = |places: &[usize]| -> Vec<&String> {
+            places.iter().filter_map(|place| self.cells.get(*place)).collect()
+        };
+        let set: Vec<String> = cells(places).iter().map(|cell| format!("{cell} = ?")).collect();
+        let old = self.key.iter().chain(&self.record).chain(cells(places)).chain(cells(unchanged));
         format!("UPDATE OR ABORT {} SET {} WHERE {}", self.name, set.join(", "), same(old))
     }
 
@@ -137,8 +147,101 @@ impl SqlTable {
         format!("SELECT count(*) FROM {} WHERE {}", self.name, same(self.key.iter().chain(cells)))
     }
 
+    /// The statement that makes finding by a column fast.
+    pub(super) fn create_index(&self, column: &str, cell: &str) -> String {
+        let name = format!("{column}_lookup");
+        format!("CREATE INDEX {} ON {} ({cell});", quote(&name), self.name)
+    }
+
     pub(super) fn count(&self) -> String {
         format!("SELECT count(*) FROM {}", self.name)
+    }
+}
+
+/// Refuses a table without the columns of indexes and kept tokens, or with such that would store something else than is written.
+pub(super) fn check_surrogates(
+    connection: &Connection,
+    name: &str,
+    schema: &TableSchema,
+    table: &SqlTable,
+) -> Result<()> {
+    let kind = |position: usize| match schema.encoding() {
+        Encoding::Binary if position < schema.indexes().len() => "BLOB",
+        _ => "TEXT",
+    };
+    let strict = "SELECT strict FROM pragma_table_list(?1) WHERE schema = 'main'";
+    let strict: bool = connection.query_row(strict, [name], |row| row.get(0)).map_err(failed)?;
+    let (mut missing, mut faults) = (Vec::new(), Vec::new());
+    for ((position, column), place) in schema.surrogate_columns().enumerate().zip(&table.surrogates) {
+        let wanted = kind(position);
+        let Some(place) = place else {
+            missing.push(format!("ALTER TABLE {} ADD COLUMN {} {wanted};", table.name, quote(column)));
+            continue;
+        };
+        let cell = table.cells.get(*place).map_or("", String::as_str);
+        let declared = "SELECT upper(type) FROM pragma_table_xinfo(?1) WHERE '\"' || replace(name, '\"', '\"\"') || '\"' = ?2";
+        let declared: String =
+            connection.query_row(declared, [name, cell], |row| row.get(0)).map_err(failed)?;
+        let fits = match wanted {
+            _ if strict => declared == wanted || declared == "ANY",
+            "BLOB" => true,
+            _ => keeps_text(&declared),
+        };
+        if !fits {
+            faults.push(format!("column `{column}` is declared {declared}; declare it {wanted}"));
+        }
+    }
+    if !missing.is_empty() {
+        faults.push(format!("columns of indexes and tokens are missing; add them: {}", missing.join(" ")));
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::schema(format!("table `{}`: {}", schema.name(), faults.join("; "))))
+}
+
+/// Whether a column of this declared type, in upper case, keeps every text: the others take one that looks like a number for the number.
+/// Rules of affinity: SQLite, "Datatypes In SQLite", section 3.1.
+fn keeps_text(declared: &str) -> bool {
+    let has = |part: &str| declared.contains(part);
+    !has("INT") && (has("CHAR") || has("CLOB") || has("TEXT") || has("BLOB") || declared.is_empty())
+}
+
+/// What to tell of blind indexes by which SQLite would have to read every row.
+pub(super) fn missing_indexes(
+    connection: &Connection,
+    table: &SqlTable,
+    schema: &TableSchema,
+) -> Result<Vec<String>> {
+    let mut hints = Vec::new();
+    for (policy, place) in schema.indexes().iter().zip(&table.surrogates) {
+        let Some(cell) = place.and_then(|place| table.cells.get(place)) else { continue };
+        let plan =
+            QueryPlan::of(connection, &format!("SELECT 1 FROM {} WHERE {cell} IN (?1, ?2)", table.name))?;
+        if !plan.searches {
+            hints.push(format!(
+                "finding by index `{}` reads every row: {}",
+                policy.spec().name(),
+                table.create_index(policy.column(), cell)
+            ));
+        }
+    }
+    Ok(hints)
+}
+
+/// How SQLite would answer a query.
+#[derive(Debug)]
+pub(super) struct QueryPlan {
+    /// Whether it looks rows up instead of reading all.
+    pub(super) searches: bool,
+}
+
+impl QueryPlan {
+    pub(super) fn of(connection: &Connection, sql: &str) -> Result<Self> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).map_err(failed)?;
+        let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Vec<_>>();
+        let steps = steps.into_iter().collect::<rusqlite::Result<Vec<_>>>().map_err(failed)?;
+        Ok(Self { searches: steps.iter().any(|step| step.starts_with("SEARCH ")) })
     }
 }
 

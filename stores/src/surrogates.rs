@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The index terms and kept tokens of rows that are protected.
+//!
+//! Owns the decision which of them are made anew, and the messages that reversible tokens need. Never opens a value that no surrogate needs.
+
+use amanat::error::{Error, Kind, Result};
+use amanat::schema::TableSchema;
+use amanat::surrogate::{StoredSurrogate, Surrogate, Surrogates};
+use amanat::value::ValueRef;
+use amanat::{Allowance, Name};
+
+use crate::columns::surrogate_names;
+use crate::engine::Effort;
+use crate::session::KeyringSession;
+use crate::tally::Tally;
+
+/// What is to be stored for an index or token.
+#[derive(Debug, Default)]
+pub(crate) enum NewSurrogate {
+    /// Nothing, as before.
+    #[default]
+    Empty,
+    /// What stands there already.
+    Kept,
+    /// This; `Absent` takes away what stands there.
+    New(Surrogate),
+}
+
+impl NewSurrogate {
+    /// The count that it belongs to.
+    pub(crate) fn count<'t>(&self, is_index: bool, tally: &'t mut Tally) -> &'t mut u64 {
+        match (self, is_index) {
+            (Self::Empty, _) => &mut tally.surrogates_absent,
+            (Self::Kept, true) => &mut tally.terms_kept,
+            (Self::Kept, false) => &mut tally.tokens_kept,
+            (Self::New(Surrogate::Absent), _) => &mut tally.surrogates_removed,
+            (Self::New(_), true) => &mut tally.terms_made,
+            (Self::New(_), false) => &mut tally.tokens_made,
+        }
+    }
+}
+
+/// Makes the surrogates of rows. One for each thread.
+pub(crate) struct SurrogateMaker<'s> {
+    session: &'s KeyringSession<'s>,
+    table: &'s TableSchema,
+    surrogates: Surrogates,
+    /// Messages of reversible tokens, one for each epoch.
+    allowances: Vec<Allowance>,
+    columns: Vec<Column>,
+    effort: Effort,
+}
+
+struct Column {
+    name: Name,
+    /// Places of the sealed fields that it is made from.
+    parts: Vec<usize>,
+    /// What is to be done in the row at hand.
+    plan: Plan,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// Nothing: it is absent or current.
+    Keep,
+    /// It is made anew.
+    Make,
+    /// It is current although one of its fields is visibly absent: it is taken away, unless it hides another that is absent.
+    Check,
+}
+
+/// Why a surrogate was not made.
+pub(crate) enum Fault {
+    /// A value of the row has no normal form.
+    Row(Error),
+    /// No further row would fare better.
+    Run(Error),
+}
+
+/// What is done with a sealed field of the row at hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It stays sealed as it is, or is sealed anew with the same value.
+    Same,
+    /// It is sealed for the first time.
+    Fresh,
+    /// It is absent and shows it.
+    Absent,
+}
+
+impl<'s> SurrogateMaker<'s> {
+    /// `None` for a table without surrogates.
+    pub(crate) fn new(
+        session: &'s KeyringSession<'s>,
+        table: &'s TableSchema,
+        effort: Effort,
+    ) -> Result<Option<Self>> {
+        if table.surrogate_columns().next().is_none() {
+            return Ok(None);
+        }
+        // No messages yet: a table whose tokens are all made needs none, and an epoch that makes none any more may stay.
+        let (surrogates, allowances) = session.surrogates(table, 0, false)?;
+        let column = |(column, name): (usize, &Name)| Column {
+            name: name.clone(),
+            parts: surrogates.parts(column).collect(),
+            plan: Plan::Keep,
+        };
+        let columns = surrogate_names(table).enumerate().map(column).collect();
+        Ok(Some(Self { session, table, surrogates, allowances, columns, effort }))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Decides what is made anew in a row, from its stored surrogates and from what is done with its sealed fields; gives the sealed fields
+    /// whose values are needed for it.
+    pub(crate) fn decide<'r>(
+        &mut self,
+        stored: impl Fn(usize) -> Result<StoredSurrogate<'r>>,
+        part: impl Fn(usize) -> Part,
+        out: &mut [NewSurrogate],
+        needed: &mut [bool],
+    ) -> Result<()> {
+        for ((place, column), out) in self.columns.iter_mut().enumerate().zip(out) {
+            let at = |error: Error| error.at_field(&column.name);
+            let stored = stored(place).map_err(at)?;
+            let is = |wanted| column.parts.iter().any(|position| part(*position) == wanted);
+            let current = self.surrogates.is_current(place, stored)?;
+            *out = match stored {
+                StoredSurrogate::Absent => NewSurrogate::Empty,
+                _ => NewSurrogate::Kept,
+            };
+            column.plan = match current {
+                false => Plan::Make,
+                true if is(Part::Fresh) => Plan::Make,
+                true if is(Part::Absent) => Plan::Check,
+                true => Plan::Keep,
+            };
+            if column.plan != Plan::Keep {
+                for position in &column.parts {
+                    needed.get_mut(*position).into_iter().for_each(|needed| *needed = true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what was decided on; `values` are those of the sealed fields, of which the ones that are not needed may be null.
+    pub(crate) fn make(&mut self, values: &[ValueRef<'_>], out: &mut [NewSurrogate]) -> Result<(), Fault> {
+        for (place, out) in out.iter_mut().enumerate() {
+            let plan = self.columns.get(place).map_or(Plan::Keep, |column| column.plan);
+            if plan == Plan::Keep {
+                continue;
+            }
+            match (self.make_one(place, values)?, &*out) {
+                (Surrogate::Absent, NewSurrogate::Empty) => {}
+                // A term that hides absence is random: another one would say nothing new.
+                (Surrogate::Term(_) | Surrogate::Token(_), _) if plan == Plan::Check => {}
+                (made, _) => *out = NewSurrogate::New(made),
+            }
+        }
+        Ok(())
+    }
+
+    fn make_one(&mut self, place: usize, values: &[ValueRef<'_>]) -> Result<Surrogate, Fault> {
+        loop {
+            let error = match self.surrogates.make(place, values) {
+                Ok(made) => return Ok(made),
+                Err(error) => error,
+            };
+            let used_up = self.allowances.iter().any(|allowance| allowance.left() == 0);
+            match error.kind() {
+                Kind::Limit if used_up => {}
+                Kind::Limit | Kind::Malformed | Kind::Schema => return Err(Fault::Row(error)),
+                _ => return Err(Fault::Run(error)),
+            }
+            // What a dry run makes is thrown away, so it counts no messages.
+            let rehearsal = self.effort == Effort::DryRun;
+            let made = self.session.surrogates(self.table, 1, rehearsal).map_err(Fault::Run)?;
+            (self.surrogates, self.allowances) = made;
+        }
+    }
+}
