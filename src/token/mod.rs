@@ -12,6 +12,8 @@ mod receipt;
 mod reversible;
 mod text;
 mod trace;
+mod vault;
+mod vaulted;
 
 pub use expiring::ExpiringTokens;
 pub use pairwise::PairwiseTokens;
@@ -20,3 +22,5 @@ pub use receipt::{MAX_RECEIPT_BYTES, Receipt, ReceiptFacts, ReceiptToken};
 pub use reversible::{MAX_TOKEN_VALUE_BYTES, ReversibleTokens};
 pub use text::{Audience, Epoch, MAX_TOKEN_CHARACTERS, MAX_TOKEN_NAME_BYTES, Token, TokenHeader, TokenKind};
 pub use trace::{Suspect, TraceGroup, Tracer};
+pub use vault::{Vault, VaultEntry};
+pub use vaulted::{Renewal, VaultedTokens};

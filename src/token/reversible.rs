@@ -13,7 +13,7 @@ use crate::envelope::{Envelope, header};
 use crate::error::{Error, Result};
 use crate::ident::KeyId;
 use crate::keys::{self, Allowance, Keyset};
-use crate::normal::Normal;
+use crate::normal::{Normal, NormalForm};
 use crate::secret::SecretBytes;
 use crate::suite::{HEADER_BYTES, MAX_FIELD_BYTES, Suite, TAG_BYTES};
 use crate::value::{Bucket, Value, ValueRef};
@@ -161,6 +161,18 @@ pub(super) fn check_value(value: &Normal) -> Result<ValueRef<'_>> {
         return Err(Error::limit("a token's value has at most 256 bytes in its normal form"));
     }
     Ok(core::str::from_utf8(bytes).map_or(ValueRef::Bytes(bytes), ValueRef::Text))
+}
+
+/// The normal form that a token held as a value.
+pub(super) fn to_normal(form: &NormalForm, value: ValueRef<'_>) -> Result<Normal> {
+    // Every other form takes what it has made as it is.
+    if *form != NormalForm::Exact {
+        return form.normalise(value);
+    }
+    value.with_parts(|_, bytes| {
+        let (kind, content) = bytes.split_first().ok_or_else(Error::unauthentic)?;
+        form.normalise(ValueRef::read(*kind, content).map_err(|_| Error::unauthentic())?)
+    })
 }
 
 impl fmt::Debug for ReversibleTokens {

@@ -11,11 +11,13 @@ use zeroize::Zeroizing;
 
 use super::epoch_keys::EpochKey;
 use super::expiring::ExpiringTokens;
-use super::pairwise::{DATA_BYTES, PairwiseTokens};
+use super::pairwise::{BODY_BYTES, DATA_BYTES, PairwiseTokens, proves};
 use super::preserving::PreservingTokens;
 use super::reversible::ReversibleTokens;
 use super::text::{Audience, Epoch, Token, TokenHeader, TokenKind};
-use crate::crypto::prf::HmacKey;
+use super::vault::Vault;
+use super::vaulted::VaultReader;
+use crate::crypto::prf::{HmacKey, PADDED_BYTES, ProofKey};
 use crate::crypto::random;
 use crate::error::{Error, Result};
 use crate::ident::{KeyId, Timestamp};
@@ -114,6 +116,8 @@ enum Method {
     Preserving(Vec<(NormalForm, Option<PreservingTokens>)>, HashMap<Vec<u8>, usize>),
     Reversible(Box<ReversibleTokens>),
     Expiring(Box<ExpiringTokens>),
+    /// Bodies and links that wait for the vault.
+    Vaulted(Box<ProofKey>, Vec<([u8; BODY_BYTES], usize)>),
     None,
 }
 
@@ -170,6 +174,11 @@ impl<'k> Tracer<'k> {
                 let value = Timestamp::from_unix_seconds(0).and_then(|start| tokens.open(token, start)).ok();
                 self.keep_opened(value.as_ref(), link)
             }
+            Some(Method::Vaulted(key, waiting)) => {
+                let body = token.data().first_chunk().filter(|_| proves(key, token.data()));
+                waiting.extend(body.map(|body| (*body, link)));
+                body.is_some()
+            }
             Some(Method::None) | None => false,
         };
         if let Some(proved) = self.groups.get_mut(group).and_then(|group| group.proved.as_mut()) {
@@ -199,6 +208,25 @@ impl<'k> Tracer<'k> {
         may_be
     }
 
+    /// Looks up the vaulted tokens that were taken so far; without it no row is found for them. Gives how many a vault still knows: others
+    /// were forgotten, or are of another vault.
+    ///
+    /// # Errors
+    /// `Store`; `UnknownKey` or `KeyUnusable` for the field key of an entry; `Unauthentic` if the vault was altered.
+    pub fn look_up(&mut self, vault: &mut dyn Vault, fields: &Keyset<'_, keys::Field>) -> Result<u64> {
+        let mut reader = VaultReader::new(fields, &self.break_glass)?;
+        let mut known = 0;
+        for place in 0..self.groups.len() {
+            let Some(Method::Vaulted(_, waiting)) = self.methods.get_mut(place) else { continue };
+            for (body, link) in core::mem::take(waiting) {
+                let found = vault.by_body(&body)?.zip(self.groups.get(place));
+                let value = found.map(|(entry, group)| reader.open(&group.header, &entry)).transpose()?;
+                known += u64::from(self.keep_opened(value.as_ref(), link));
+            }
+        }
+        Ok(known)
+    }
+
     /// What the leak is, as far as the registry's keys tell without any row: one group for each kind, audience and epoch.
     #[must_use]
     pub fn groups(&self) -> &[TraceGroup] {
@@ -223,7 +251,7 @@ impl<'k> Tracer<'k> {
                     let made = maker.map(|maker| maker.append_whatever_the_state(value, &mut self.buffer));
                     made.and_then(Result::ok).and_then(|()| found.get(&**self.buffer))
                 }
-                Method::Reversible(_) | Method::Expiring(_) | Method::None => None,
+                Method::Reversible(_) | Method::Expiring(_) | Method::Vaulted(..) | Method::None => None,
             };
             report_chain(&self.links, &self.groups, first.copied(), &mut report);
         }
@@ -276,7 +304,10 @@ impl<'k> Tracer<'k> {
             TokenKind::Expiring => {
                 Method::Expiring(Box::new(ExpiringTokens::opener(keys, audience, epoch, glass)?))
             }
-            TokenKind::Vaulted => Method::None,
+            TokenKind::Vaulted => {
+                let key = EpochKey::<32>::derive(keys, TokenKind::Vaulted, audience, epoch, glass)?;
+                Method::Vaulted(Box::new(ProofKey::new(key.secret.expose())), Vec::new())
+            }
         })
     }
 
@@ -322,7 +353,9 @@ fn report_chain(
 
 fn mark(key: &HmacKey, normal: &[u8]) -> [u8; MARK_BYTES] {
     let mut mark = [0; MARK_BYTES];
-    mark.iter_mut().zip(key.sign(normal)).for_each(|(to, from)| *to = from);
+    let mut message = Zeroizing::new(Vec::with_capacity(normal.len() + PADDED_BYTES));
+    message.extend_from_slice(normal);
+    mark.iter_mut().zip(key.sign(&mut message)).for_each(|(to, from)| *to = from);
     mark
 }
 

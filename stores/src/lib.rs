@@ -23,6 +23,7 @@ pub mod stream;
 mod surrogates;
 pub mod tally;
 mod text_value;
+pub mod vault;
 
 pub use cell::Stored;
 pub use durable::{Access, PartFile};
