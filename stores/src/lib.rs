@@ -23,6 +23,7 @@ pub mod stream;
 mod surrogates;
 pub mod tally;
 mod text_value;
+#[cfg(feature = "sqlite")]
 pub mod vault;
 
 pub use cell::Stored;
