@@ -76,13 +76,20 @@ pub(crate) fn pae(parts: &[&[u8]]) -> Vec<u8> {
 
 /// Appends `PAE(parts…)`.
 pub(crate) fn append_pae<'a>(parts: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    append_pae_start(parts.len(), out);
+    parts.for_each(|part| append_pae_part(part, out));
+}
+
+/// Appends what `PAE` of so many parts begins with.
+pub(crate) fn append_pae_start(parts: usize, out: &mut Vec<u8>) {
     // Parts are names and texts of at most a few KiB; a length that does not fit would already have been refused.
-    let length = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_be_bytes();
-    out.extend_from_slice(&length(parts.len()));
-    for part in parts {
-        out.extend_from_slice(&length(part.len()));
-        out.extend_from_slice(part);
-    }
+    out.extend_from_slice(&u32::try_from(parts).unwrap_or(u32::MAX).to_be_bytes());
+}
+
+/// Appends one part of a `PAE`.
+pub(crate) fn append_pae_part(part: &[u8], out: &mut Vec<u8>) {
+    append_pae_start(part.len(), out);
+    out.extend_from_slice(part);
 }
 
 /// Appends base64url without padding, as ASCII; allocates only if `out` is too small.

@@ -12,7 +12,7 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::crypto::prf::{HmacKey, PADDED_BYTES};
+use crate::crypto::prf::HmacKey;
 use crate::crypto::{kdf, random};
 use crate::error::{Error, Result};
 use crate::ident::{KeyId, Name};
@@ -45,7 +45,7 @@ impl IndexSpec {
     /// shortened where it lies.
     ///
     /// # Errors
-    /// `Schema` if there is no field, a field stands twice, or there are more than [`MAX_INDEX_FIELDS`].
+    /// `Schema` if there is no field or a field stands twice; `Limit` if there are more than [`MAX_INDEX_FIELDS`].
     pub fn new(name: Name, fields: Vec<IndexedField>, bits: IndexBits) -> Result<Self> {
         check_fields(&fields).map_err(|error| error.at_field(&name))?;
         Ok(Self { name, fields, bits })
@@ -110,10 +110,15 @@ impl BlindIndex {
             found.push((id.tag(), HmacKey::new(derived.expose())));
         }
         // Room for the longest message: growing would leave a copy behind.
-        let room = 4 + spec.fields.len() * (4 + MAX_NORMAL_BYTES) + PADDED_BYTES;
+        let room = 4 + spec.fields.len() * (4 + MAX_NORMAL_BYTES);
         found.reverse();
         found.sort_by_key(|(tag, _)| *tag != primary.tag());
-        Ok(Self { spec: spec.clone(), primary, keys: found, message: Zeroizing::new(Vec::with_capacity(room)) })
+        Ok(Self {
+            spec: spec.clone(),
+            primary,
+            keys: found,
+            message: Zeroizing::new(Vec::with_capacity(room)),
+        })
     }
 
     /// What the index is of.
@@ -135,7 +140,7 @@ impl BlindIndex {
     pub fn term(&mut self, values: &[&Normal]) -> Result<IndexTerm> {
         self.write_message(values)?;
         let (tag, key) = self.keys.first().ok_or_else(no_key)?;
-        Ok(IndexTerm::cut(*tag, &key.sign(&mut self.message), self.spec.bits))
+        Ok(IndexTerm::cut(*tag, &key.sign(&self.message), self.spec.bits))
     }
 
     /// The terms to search for, one for each generation of the key that rows may still be under, the primary's first.
@@ -149,7 +154,7 @@ impl BlindIndex {
         Ok(self
             .keys
             .iter()
-            .map(|(tag, key)| IndexTerm::cut(*tag, &key.sign(&mut self.message), self.spec.bits))
+            .map(|(tag, key)| IndexTerm::cut(*tag, &key.sign(&self.message), self.spec.bits))
             .collect())
     }
 
@@ -195,7 +200,10 @@ impl fmt::Debug for BlindIndex {
 }
 
 fn check_fields(fields: &[IndexedField]) -> Result<()> {
-    if !(1..=MAX_INDEX_FIELDS).contains(&fields.len()) {
+    if fields.len() > MAX_INDEX_FIELDS {
+        return Err(Error::limit("an index has 1 to 8 fields"));
+    }
+    if fields.is_empty() {
         return Err(Error::schema("an index has 1 to 8 fields"));
     }
     let repeated = |(place, field): (usize, &IndexedField)| {

@@ -58,7 +58,7 @@ fn an_exact_census_counts_as_a_plain_one_does() {
     // The buckets, by the definition of a term.
     let key = HmacKey::new(&KEY);
     let bucket = |name: &u64| {
-        let hash = key.sign(&mut pae(&[&name.to_be_bytes()]));
+        let hash = key.sign(&pae(&[&name.to_be_bytes()]));
         u16::from_be_bytes([hash[0], hash[1]]) >> 5
     };
     let mut buckets: HashMap<u16, u64> = HashMap::new();

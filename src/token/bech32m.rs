@@ -119,11 +119,12 @@ pub(super) fn append(check: Check, data: &[u8], out: &mut Vec<u8>) {
 
 /// As [`append`], for data of [`SHORT_BYTES`] and a state from [`Check::before_short`]: no step waits for the one before.
 pub(super) fn append_short(check: Check, data: &[u8; SHORT_BYTES], out: &mut Vec<u8>) {
-    let mut symbols = [0; SHORT_SYMBOLS];
+    let mut symbols = [0; SHORT_SYMBOLS + CHECK_SYMBOLS];
     let mut state = check.0;
-    let groups = data.chunks_exact(5).zip(symbols.chunks_exact_mut(8)).zip(SHORT.chunks_exact(8));
-    for ((bytes, letters), weights) in groups {
-        let held = bytes.iter().fold(0_u64, |held, byte| (held << 8) | u64::from(*byte));
+    let groups =
+        data.as_chunks::<5>().0.iter().zip(symbols.as_chunks_mut::<8>().0).zip(SHORT.as_chunks::<8>().0);
+    for (([a, b, c, d, e], letters), weights) in groups {
+        let held = u64::from_be_bytes([0, 0, 0, *a, *b, *c, *d, *e]);
         let places = letters.iter_mut().zip(weights).zip([35, 30, 25, 20, 15, 10, 5, 0_u32]);
         for ((letter, weight), shift) in places {
             let value = (held >> shift & 31) as usize;
@@ -132,8 +133,10 @@ pub(super) fn append_short(check: Check, data: &[u8; SHORT_BYTES], out: &mut Vec
             state ^= weight.get(value).copied().unwrap_or_default();
         }
     }
+    if let Some(last) = symbols.last_chunk_mut() {
+        *last = Check(state).symbols();
+    }
     out.extend_from_slice(&symbols);
-    out.extend_from_slice(&Check(state).symbols());
 }
 
 /// Why data does not decode.

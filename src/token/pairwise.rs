@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 
 use super::epoch_keys::{EpochKey, check_makes};
 use super::text::{Audience, Epoch, Token, TokenHeader, TokenKind};
-use crate::crypto::prf::{HmacKey, PADDED_BYTES, ProofKey};
+use crate::crypto::prf::{HmacKey, ProofKey};
 use crate::error::{Error, Result};
 use crate::ident::KeyId;
 use crate::keys::{self, Keyset, State};
-use crate::normal::{MAX_NORMAL_BYTES, Normal};
+use crate::normal::{MAX_NORMAL_BYTES, Normal, NormalForm};
 use crate::secret::ct_eq;
-use crate::wire::append_pae;
+use crate::wire::{append_pae_part, append_pae_start};
 
 /// Bytes of a token that stand for the value.
 pub(super) const BODY_BYTES: usize = 16;
@@ -33,7 +33,10 @@ pub struct PairwiseTokens {
     state: State,
     hmac: HmacKey,
     proof: ProofKey,
+    /// `PAE(form, …` of the form that was used last, and how long that part is.
     message: Zeroizing<Vec<u8>>,
+    start: usize,
+    form: Option<NormalForm>,
 }
 
 impl PairwiseTokens {
@@ -59,7 +62,9 @@ impl PairwiseTokens {
             hmac: HmacKey::new(hmac),
             proof: ProofKey::new(proof),
             // The longest message: growing would leave a copy behind.
-            message: Zeroizing::new(Vec::with_capacity(2 * MAX_NORMAL_BYTES + PADDED_BYTES)),
+            message: Zeroizing::new(Vec::with_capacity(2 * MAX_NORMAL_BYTES)),
+            start: 0,
+            form: None,
         })
     }
 
@@ -107,28 +112,36 @@ impl PairwiseTokens {
     /// What stands for a value in a token, whatever the state of the key.
     pub(super) fn data_of(&mut self, value: &Normal) -> [u8; DATA_BYTES] {
         // body = HMAC-SHA-256(key[0..32], PAE(form, normal form))[0..16]; proof = AES-256(key[32..64], body)[0..4]
-        self.message.clear();
-        let form = value.form().identity();
-        append_pae([form.as_bytes(), value.as_bytes()].into_iter(), &mut self.message);
-        let hash = self.hmac.sign(&mut self.message);
-        let mut body = [0; BODY_BYTES];
-        body.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-        with_proof(&self.proof, &body)
+        if self.form.as_ref() != Some(value.form()) {
+            self.message.clear();
+            let form = value.form().identity();
+            append_pae_start(2, &mut self.message);
+            append_pae_part(form.as_bytes(), &mut self.message);
+            self.start = self.message.len();
+            self.form = Some(value.form().clone());
+        }
+        self.message.truncate(self.start);
+        append_pae_part(value.as_bytes(), &mut self.message);
+        let hash = self.hmac.sign(&self.message);
+        let (body, _) = hash.split_first_chunk().unwrap_or((&[0; BODY_BYTES], &[]));
+        with_proof(&self.proof, body)
     }
 }
 
 /// `body ‖ proof`.
 pub(super) fn with_proof(key: &ProofKey, body: &[u8; BODY_BYTES]) -> [u8; DATA_BYTES] {
-    let proof: [u8; PROOF_BYTES] = key.prove(body);
+    let proof = key.prove(body);
     let mut data = [0; DATA_BYTES];
-    data.iter_mut().zip(body.iter().chain(&proof)).for_each(|(to, from)| *to = *from);
+    let (first, last) = data.split_at_mut(BODY_BYTES);
+    first.copy_from_slice(body);
+    last.copy_from_slice(&proof);
     data
 }
 
 /// Whether the proof at the end of a token's data is genuine.
 pub(super) fn proves(key: &ProofKey, data: &[u8]) -> bool {
     let Some((body, proof)) = data.split_first_chunk::<BODY_BYTES>() else { return false };
-    ct_eq(&key.prove::<PROOF_BYTES>(body), proof)
+    ct_eq(&key.prove(body), proof)
 }
 
 impl fmt::Debug for PairwiseTokens {

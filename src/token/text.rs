@@ -18,7 +18,7 @@ pub const MAX_TOKEN_CHARACTERS: usize = 1_023;
 /// What every token begins with.
 const SCHEME: &str = "amt1";
 /// Ends the part that is read without decoding. The colon before it belongs to that part.
-const SEPARATOR: u8 = b'1';
+const SEPARATOR: char = '1';
 
 /// How a token is made, and what the registry can do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +144,7 @@ pub struct TokenHeader {
     kind: TokenKind,
     epoch: Epoch,
     audience: Audience,
+    /// The header and the separator.
     text: String,
     check: Check,
     check_short: Check,
@@ -152,8 +153,9 @@ pub struct TokenHeader {
 impl TokenHeader {
     pub(super) fn new(kind: TokenKind, epoch: Epoch, audience: Audience) -> Self {
         let (recipient, purpose) = (&audience.recipient, &audience.purpose);
-        let text = format!("{SCHEME}:{}:{epoch}:{recipient}:{purpose}:", kind.letter());
+        let mut text = format!("{SCHEME}:{}:{epoch}:{recipient}:{purpose}:", kind.letter());
         let check = Check::of_prefix(&text);
+        text.push(SEPARATOR);
         Self { kind, epoch, audience, text, check, check_short: check.before_short() }
     }
 
@@ -177,14 +179,17 @@ impl TokenHeader {
 
     /// The bytes that authenticated tokens bind.
     pub(super) fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
+        self.as_str().as_bytes()
+    }
+
+    fn as_str(&self) -> &str {
+        self.text.strip_suffix(SEPARATOR).unwrap_or_default()
     }
 
     /// Appends the text of a token with this header; allocates only if `out` is too small.
     pub(super) fn append(&self, data: &[u8], out: &mut Vec<u8>) {
-        out.reserve(self.text.len() + 1 + data.len().div_ceil(5) * 8 + CHECK_SYMBOLS);
+        out.reserve(self.text.len() + data.len().div_ceil(5) * 8 + CHECK_SYMBOLS);
         out.extend_from_slice(self.text.as_bytes());
-        out.push(SEPARATOR);
         match data.try_into() {
             Ok(short) => bech32m::append_short(self.check_short, short, out),
             Err(_) => bech32m::append(self.check, data, out),
@@ -212,7 +217,7 @@ impl TokenHeader {
             Audience::new(next(), next()).map_err(|error| Error::malformed(error.message().to_owned()))?;
         let header = Self::new(kind, number, audience);
         // Whatever else could be read, a leading zero or more parts, is not what would have been written.
-        if header.text == text {
+        if header.as_str() == text {
             Ok(header)
         } else {
             Err(Error::malformed("the token's first part is not canonical"))
@@ -242,7 +247,7 @@ impl Token {
             .ok_or_else(|| Error::malformed("not a token: it must begin with `amt1:`"))?;
         let header = TokenHeader::parse(text.get(..=prefix.len()).unwrap_or_default())?;
         let start = prefix.len() + 2;
-        let body = rest.strip_prefix(char::from(SEPARATOR));
+        let body = rest.strip_prefix(SEPARATOR);
         let body = body.ok_or_else(|| Error::malformed("the token lacks the 1 after its last colon"))?;
         let mut data = Vec::new();
         bech32m::decode(header.check, body, &mut data).map_err(|fault| match fault {
@@ -293,6 +298,6 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({})", self.header.text)
+        write!(f, "Token({})", self.header.as_str())
     }
 }

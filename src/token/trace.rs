@@ -17,7 +17,7 @@ use super::reversible::ReversibleTokens;
 use super::text::{Audience, Epoch, Token, TokenHeader, TokenKind};
 use super::vault::Vault;
 use super::vaulted::VaultReader;
-use crate::crypto::prf::{HmacKey, PADDED_BYTES, ProofKey};
+use crate::crypto::prf::{HmacKey, ProofKey};
 use crate::crypto::random;
 use crate::error::{Error, Result};
 use crate::ident::{KeyId, Timestamp};
@@ -353,9 +353,7 @@ fn report_chain(
 
 fn mark(key: &HmacKey, normal: &[u8]) -> [u8; MARK_BYTES] {
     let mut mark = [0; MARK_BYTES];
-    let mut message = Zeroizing::new(Vec::with_capacity(normal.len() + PADDED_BYTES));
-    message.extend_from_slice(normal);
-    mark.iter_mut().zip(key.sign(&mut message)).for_each(|(to, from)| *to = from);
+    mark.iter_mut().zip(key.sign(normal)).for_each(|(to, from)| *to = from);
     mark
 }
 

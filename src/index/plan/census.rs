@@ -89,7 +89,7 @@ impl Census {
     pub(crate) fn add_bytes<'a>(&mut self, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
         self.message.clear();
         append_pae(parts, &mut self.message);
-        let hash = self.key.sign(&mut self.message);
+        let hash = self.key.sign(&self.message);
         let fingerprint = hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
         self.rows += 1;
         if let Some(count) = self.pinned.get_mut(&fingerprint) {
