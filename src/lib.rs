@@ -45,7 +45,7 @@ pub use error::{Error, Kind, Result};
 pub use field::{EnvelopeBatch, FieldOpener, FieldSealer, OpenOptions, SealOptions};
 pub use ident::{KeyId, Name, Timestamp};
 pub use keys::{Allowance, Keyring, KeyringFile};
-pub use record::{Cell, Mixed, Record, RecordOpener, RecordSealer, SealedField, SealedRecord};
+pub use record::{Cell, Finder, Mixed, Record, RecordOpener, RecordSealer, SealedField, SealedRecord};
 pub use schema::{Schema, TableSchema};
 pub use secret::{Secret, SecretBytes};
 pub use suite::Suite;
@@ -58,9 +58,15 @@ pub use amanat_derive::Record;
 /// What `#[derive(Record)]` writes into other crates. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::record::form::{MaskedForm, deserialize, mask_all, mask_last_four, sealed, serialize};
+    pub use crate::record::beside::SurrogateForm;
+    pub use crate::record::form::{MaskedForm, deserialize, mask, sealed, serialize};
     pub use crate::record::typed::{Opened, PlainRecordIsNotSerialize, SealedForm, Stored};
     pub use serde;
+
+    /// Columns of indexes and tokens in serde's formats.
+    pub mod surrogate {
+        pub use crate::record::beside::{deserialize, serialize};
+    }
 }
 
 /// FF1 for this repository's benches and fuzz targets alone, until format-preserving tokens are public. Not for use.

@@ -56,6 +56,14 @@ pub enum Surrogate {
 pub struct TokenText(String);
 
 impl TokenText {
+    /// Checks and keeps the text of a token.
+    ///
+    /// # Errors
+    /// As [`Token::parse`].
+    pub fn parse(text: &str) -> Result<Self> {
+        Token::parse(text).map(|_| Self(text.to_owned()))
+    }
+
     fn from_ascii(text: Vec<u8>) -> Result<Self> {
         String::from_utf8(text).map(Self).map_err(|_| Error::misuse("a token is not ASCII"))
     }

@@ -8,7 +8,11 @@ use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, LitInt, LitStr, Result};
 
+use crate::known::{IDENTIFIERS, Known};
+use crate::surrogate::{IndexWords, TokenWords};
+
 /// A word's value and where it stands.
+#[derive(Clone)]
 pub(crate) struct Given<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
@@ -20,6 +24,7 @@ pub(crate) struct TableWords {
     pub(crate) table: Option<Given<String>>,
     /// The variant of `Encoding`.
     pub(crate) encoding: Option<Given<&'static str>>,
+    pub(crate) indexes: Vec<IndexWords>,
 }
 
 /// Words of a field, as they were written.
@@ -38,16 +43,19 @@ pub(crate) struct FieldWords {
     pub(crate) absence: Option<Given<&'static str>>,
     pub(crate) migration: Option<Given<&'static str>>,
     pub(crate) mask: Option<Given<&'static str>>,
+    pub(crate) identifier: Option<Given<&'static Known>>,
+    pub(crate) indexes: Vec<IndexWords>,
+    pub(crate) tokens: Vec<TokenWords>,
 }
 
 /// A setting's words and the variants that they mean.
-type Words = &'static [(&'static str, &'static str)];
+pub(crate) type Words = &'static [(&'static str, &'static str)];
 
 const ENCODING: Words = &[("text", "Text"), ("binary", "Binary")];
 const FAMILY: Words = &[("aes", "Aes"), ("chacha", "ChaCha")];
 const ABSENCE: Words = &[("hidden", "Hidden"), ("visible", "Visible")];
 const MIGRATION: Words = &[("done", "Done"), ("mixed", "Mixed")];
-const MASK: Words = &[("all", "All"), ("last-4", "LastFour")];
+const MASK: Words = &[("all", "All"), ("last-4", "LastFour"), ("identifier", "Identifier")];
 const MAX_PAD: usize = 65_536;
 const MAX_NAME_BYTES: usize = 128;
 const MAX_COLUMN_BYTES: usize = 256;
@@ -58,7 +66,8 @@ impl TableWords {
         read_each(attributes, |meta| match word(meta).as_str() {
             "table" => set(&mut words.table, meta, name),
             "encoding" => set(&mut words.encoding, meta, |meta| one_of(meta, ENCODING)),
-            _ => Err(meta.error("unknown word; a struct has: table, encoding")),
+            "index" => IndexWords::of_struct(meta).map(|index| words.indexes.push(index)),
+            _ => Err(meta.error("unknown word; a struct has: table, encoding, index")),
         })?;
         Ok(words)
     }
@@ -83,11 +92,11 @@ impl FieldWords {
             "absence" => set(&mut words.absence, meta, |meta| one_of(meta, ABSENCE)),
             "migration" => set(&mut words.migration, meta, |meta| one_of(meta, MIGRATION)),
             "mask" => set(&mut words.mask, meta, |meta| one_of(meta, MASK)),
-            reserved @ ("index" | "indexed" | "token" | "tokenised") => {
-                Err(meta.error(format!("`{reserved}` is reserved; it has no meaning in this version of amanat")))
-            }
+            "identifier" => set(&mut words.identifier, meta, identifier),
+            "index" => IndexWords::of_field(meta).map(|index| words.indexes.push(index)),
+            "token" => TokenWords::read(meta).map(|token| words.tokens.push(token)),
             _ => Err(meta.error(
-                "unknown word; a field has: record_id, sealed, masked, clear, name, column, pad, family, absence, migration, mask",
+                "unknown word; a field has: record_id, sealed, masked, clear, name, column, pad, family, absence, migration, mask, identifier, index, token",
             )),
         }
         })?;
@@ -104,12 +113,12 @@ fn read_each(
     own.try_for_each(|attribute| attribute.parse_nested_meta(|meta| read(&meta)))
 }
 
-fn word(meta: &ParseNestedMeta<'_>) -> String {
+pub(crate) fn word(meta: &ParseNestedMeta<'_>) -> String {
     meta.path.get_ident().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Keeps a word's value; a word stands once.
-fn set<T>(
+pub(crate) fn set<T>(
     place: &mut Option<Given<T>>,
     meta: &ParseNestedMeta<'_>,
     read: impl FnOnce(&ParseNestedMeta<'_>) -> Result<T>,
@@ -130,13 +139,13 @@ fn alone(meta: &ParseNestedMeta<'_>) -> Result<()> {
     Ok(())
 }
 
-fn text(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
+pub(crate) fn text(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
     let word = word(meta);
     let value = meta.value().map_err(|_| meta.error(format!("write {word} = \"…\"")))?;
     value.parse().map_err(|error| Error::new(error.span(), format!("write {word} = \"…\"")))
 }
 
-fn one_of(meta: &ParseNestedMeta<'_>, words: Words) -> Result<&'static str> {
+pub(crate) fn one_of(meta: &ParseNestedMeta<'_>, words: Words) -> Result<&'static str> {
     let said = text(meta)?;
     let found = words.iter().find(|(word, _)| *word == said.value());
     found.map(|(_, variant)| *variant).ok_or_else(|| {
@@ -145,7 +154,7 @@ fn one_of(meta: &ParseNestedMeta<'_>, words: Words) -> Result<&'static str> {
     })
 }
 
-fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
+pub(crate) fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let said = text(meta)?;
     check_name(&said.value(), said.span())?;
     Ok(said.value())
@@ -163,13 +172,22 @@ pub(crate) fn check_name(name: &str, span: Span) -> Result<()> {
     ))
 }
 
-fn column(meta: &ParseNestedMeta<'_>) -> Result<String> {
+pub(crate) fn column(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let said = text(meta)?;
     let column = said.value();
     if (1..=MAX_COLUMN_BYTES).contains(&column.len()) && !column.chars().any(char::is_control) {
         return Ok(column);
     }
     Err(Error::new(said.span(), "a column's name has 1 to 256 bytes and no control characters"))
+}
+
+fn identifier(meta: &ParseNestedMeta<'_>) -> Result<&'static Known> {
+    let said = text(meta)?;
+    IDENTIFIERS.iter().find(|known| known.name == said.value()).ok_or_else(|| {
+        let names: Vec<&str> = IDENTIFIERS.iter().map(|known| known.name).collect();
+        let why = format!("no such identifier; there are: {}", names.join(", "));
+        Error::new(said.span(), why)
+    })
 }
 
 fn pad(meta: &ParseNestedMeta<'_>) -> Result<usize> {

@@ -3,11 +3,13 @@
 //!
 //! Owns no rule: types and calls of the library do the work, so that what is written here can be read in one sitting.
 
+use core::iter;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use crate::layout::layout;
+use crate::layout::{layout, type_checks};
 use crate::model::{Field, Mode, Model};
 use crate::types::{debug_of, masked_type, sealed_type};
 
@@ -15,6 +17,7 @@ pub(crate) fn record(model: &Model) -> TokenStream {
     let sealed = format_ident!("Sealed{}", model.ident);
     let masked = format_ident!("Masked{}", model.ident);
     let parts = [
+        type_checks(model),
         sealed_type(model, &sealed),
         masked_type(model, &masked),
         plain_traits(model),
@@ -27,7 +30,7 @@ pub(crate) fn record(model: &Model) -> TokenStream {
 /// The plain type prints its name only, wipes what is not clear, and is not `Serialize`.
 fn plain_traits(model: &Model) -> TokenStream {
     let plain = &model.ident;
-    let debug = debug_of(model, plain, |_| false);
+    let debug = debug_of(model, plain, iter::empty(), |_| false);
     let personal = model.fields.iter().filter(|field| !matches!(field.mode, Mode::Clear { .. }));
     let wipes = personal.map(|field| {
         let ident = &field.ident;
@@ -61,11 +64,6 @@ fn record_id(model: &Model) -> TokenStream {
     quote! { ::amanat::context::RecordId::composite(&[#(#texts),*]) }
 }
 
-fn mask_path(mask: Option<&str>) -> TokenStream {
-    let variant = format_ident!("{}", mask.unwrap_or("All"));
-    quote! { ::amanat::mask::Mask::#variant }
-}
-
 fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
     let plain = &model.ident;
     let (layout, record_id) = (layout(model), record_id(model));
@@ -75,8 +73,8 @@ fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
             Mode::RecordId | Mode::Clear { .. } => {
                 quote! { #ident: ::core::clone::Clone::clone(&self.#ident) }
             }
-            Mode::Masked { mask, .. } => {
-                let value = masked_value(field, *mask);
+            Mode::Masked { .. } => {
+                let value = masked_value(field);
                 quote! { #ident: #value }
             }
             Mode::Sealed { position, .. } => {
@@ -84,13 +82,26 @@ fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
             }
         }
     });
+    let sealed_values = model.fields.iter().filter(|field| matches!(field.mode, Mode::Sealed { .. }));
+    let sealed_values = sealed_values.map(|field| {
+        let ident = &field.ident;
+        quote_spanned! { field.ty.span() => ::amanat::record::FieldValue::as_value(&self.#ident) }
+    });
+    // Before anything is sealed: a value may have no normal form.
+    let surrogates = model.cells().enumerate().map(|(column, cell)| {
+        let ident = &cell.ident;
+        quote! { #ident: call.surrogate(#column, &values)? }
+    });
+    let seals = surrogates.chain(seals);
+    let values = model.cells().next().map(|_| {
+        quote! { let values = <Self as ::amanat::record::Record>::sealed_values(self); }
+    });
     let masks = model.fields.iter().filter_map(|field| {
         let ident = &field.ident;
         let value = match &field.mode {
             Mode::RecordId => return None,
             Mode::Clear { .. } => quote! { ::core::clone::Clone::clone(&self.#ident) },
-            Mode::Masked { mask, .. } => masked_value(field, *mask),
-            Mode::Sealed { settings, .. } => masked_value(field, settings.mask),
+            Mode::Masked { .. } | Mode::Sealed { .. } => masked_value(field),
         };
         Some(quote! { #ident: #value })
     });
@@ -111,7 +122,12 @@ fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
                 call: &mut ::amanat::record::SealCall<'_>,
             ) -> ::amanat::error::Result<#sealed> {
                 let record = <Self as ::amanat::record::Record>::record_id(self)?;
+                #values
                 ::core::result::Result::Ok(#sealed { #(#seals),* })
+            }
+
+            fn sealed_values(&self) -> ::std::vec::Vec<::amanat::ValueRef<'_>> {
+                ::std::vec![#(#sealed_values),*]
             }
 
             fn masked(&self) -> #masked {
@@ -121,10 +137,13 @@ fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
     }
 }
 
-fn masked_value(field: &Field, mask: Option<&str>) -> TokenStream {
-    let (ident, mask) = (&field.ident, mask_path(mask));
+fn masked_value(field: &Field) -> TokenStream {
+    let (ident, place) = (&field.ident, field.place);
     quote! {
-        ::amanat::__private::MaskedForm::mask(#mask, ::amanat::record::FieldValue::as_value(&self.#ident))
+        ::amanat::__private::MaskedForm::mask(
+            <Self as ::amanat::record::Record>::LAYOUT.mask(#place),
+            ::amanat::record::FieldValue::as_value(&self.#ident),
+        )
     }
 }
 

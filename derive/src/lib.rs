@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `#[derive(Record)]` of amanat, documented at the trait `amanat::Record`.
 //!
-//! Owns the attributes of a record: reads them (`attributes`), checks them (`mode`, `model`), writes the code (`types`, `layout`,
-//! `generate`).
+//! Owns the attributes of a record: reads them (`attributes`, `surrogate`, `known`), checks them (`mode`, `model`, `beside`), writes the
+//! code (`types`, `layout`, `generate`).
 //! Never holds a rule of sealing: what it writes calls the library.
 
 mod attributes;
+mod beside;
 mod generate;
+mod known;
 mod layout;
 mod mode;
 mod model;
+mod surrogate;
 mod types;
 
 use proc_macro::TokenStream;

@@ -4,7 +4,7 @@
 //! Owns the rules of one field: one mode, and no word that means nothing for it.
 
 use proc_macro2::Ident;
-use syn::{Error, Result, Type};
+use syn::{Error, GenericArgument, PathArguments, Result, Type};
 
 use crate::attributes::{FieldWords, Given};
 
@@ -81,6 +81,7 @@ impl FieldWords {
         ty: &Type,
         sealed: &mut impl Iterator<Item = usize>,
     ) -> Result<Mode> {
+        self.check_mask()?;
         if self.sealed.is_some() {
             let optional = is_option(ty);
             if let Some(absence) = self.absence.as_ref().filter(|said| said.value == "Visible" && !optional) {
@@ -114,6 +115,23 @@ impl FieldWords {
         }
     }
 
+    /// The mask of an identifier needs one; an identifier needs a value that is hidden.
+    fn check_mask(&self) -> Result<()> {
+        let masked = self.masked.as_ref().and_then(|given| Some((given.value?, given.span)));
+        let mask = masked.or_else(|| self.mask.as_ref().map(|given| (given.value, given.span)));
+        match (&self.identifier, mask) {
+            (None, Some(("Identifier", span))) => Err(Error::new(
+                span,
+                "the mask of an identifier needs `identifier`, such as identifier = \"cnic\"",
+            )),
+            (Some(identifier), _) if self.sealed.is_none() && self.masked.is_none() => Err(Error::new(
+                identifier.span,
+                "`identifier` belongs to sealed and masked fields; this one is stored as it is",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn refuse_sealed_words(&self) -> Result<()> {
         let span = |given: &Option<Given<&'static str>>| given.as_ref().map(|given| given.span);
         let words = [
@@ -131,6 +149,22 @@ impl FieldWords {
 
 /// Whether a type is written as an `Option`.
 pub(crate) fn is_option(ty: &Type) -> bool {
-    let Type::Path(path) = ty else { return false };
-    path.qself.is_none() && path.path.segments.last().is_some_and(|segment| segment.ident == "Option")
+    optional(ty).is_some()
+}
+
+/// What an `Option` is of, or the type itself.
+pub(crate) fn inner_type(ty: &Type) -> &Type {
+    optional(ty).map_or(ty, |arguments| match arguments {
+        PathArguments::AngleBracketed(of) => match of.args.first() {
+            Some(GenericArgument::Type(inner)) => inner,
+            _ => ty,
+        },
+        _ => ty,
+    })
+}
+
+fn optional(ty: &Type) -> Option<&PathArguments> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|segment| segment.ident == "Option")?;
+    path.qself.is_none().then_some(&last.arguments)
 }

@@ -4,14 +4,18 @@
 //! Owns the rules of how words fit together; the library checks the same rules again for schema files.
 
 use std::collections::BTreeSet;
+use std::mem::take;
 
 use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Error, Field as SynField, Fields, Result, Type, Visibility};
 
 use crate::attributes::{FieldWords, Given, TableWords, check_name};
+use crate::beside::{self, Cell, Index, Token};
+use crate::known::Known;
 use crate::mode::is_option;
 pub(crate) use crate::mode::{Mode, Settings};
+use crate::surrogate::{IndexWords, TokenWords};
 
 pub(crate) struct Model {
     pub(crate) ident: Ident,
@@ -20,6 +24,8 @@ pub(crate) struct Model {
     /// The variant of `Encoding`.
     pub(crate) encoding: &'static str,
     pub(crate) fields: Vec<Field>,
+    pub(crate) indexes: Vec<Index>,
+    pub(crate) tokens: Vec<Token>,
 }
 
 pub(crate) struct Field {
@@ -28,6 +34,12 @@ pub(crate) struct Field {
     pub(crate) ty: Type,
     pub(crate) column: Given<String>,
     pub(crate) mode: Mode,
+    pub(crate) identifier: Option<&'static Known>,
+    /// Place among the fields that are not of the record id.
+    pub(crate) place: usize,
+    /// Until they are read against all fields.
+    pub(crate) indexes: Vec<IndexWords>,
+    pub(crate) tokens: Vec<TokenWords>,
 }
 
 impl Model {
@@ -44,22 +56,37 @@ impl Model {
         let mut faults = Faults(None);
         let mut sealed = 0..;
         let read = |field| faults.take(Field::read(field, &mut sealed));
-        let fields: Vec<Field> = fields.filter_map(read).collect();
+        let mut fields: Vec<Field> = fields.filter_map(read).collect();
+        let declared = fields.iter_mut().filter(|field| !matches!(field.mode, Mode::RecordId));
+        declared.zip(0..).for_each(|(field, place)| field.place = place);
         if faults.0.is_none() {
             faults.take(check_together(&input.ident, &fields));
         }
-        faults.0.map_or_else(
-            || {
-                Ok(Self {
-                    ident: input.ident.clone(),
-                    visibility: input.vis.clone(),
-                    table: table.value,
-                    encoding: words.encoding.map_or("Text", |encoding| encoding.value),
-                    fields,
-                })
-            },
-            Err,
-        )
+        if let Some(fault) = faults.0 {
+            return Err(fault);
+        }
+        let (indexes, tokens) = beside::read(words.indexes, &mut fields, |error| {
+            faults.take::<()>(Err(error));
+        });
+        let model = Self {
+            ident: input.ident.clone(),
+            visibility: input.vis.clone(),
+            table: table.value,
+            encoding: words.encoding.map_or("Text", |encoding| encoding.value),
+            fields,
+            indexes,
+            tokens,
+        };
+        if faults.0.is_none() {
+            faults.take(beside::check_together(&model));
+        }
+        faults.0.map_or(Ok(model), Err)
+    }
+
+    /// Columns beside those of the fields, in the order of `TableSchema::surrogate_columns`.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &Cell> {
+        let tokens = self.tokens.iter().filter_map(|token| token.cell.as_ref());
+        self.indexes.iter().map(|index| &index.cell).chain(tokens)
     }
 }
 
@@ -116,8 +143,11 @@ impl Field {
             (None, Some(_)) => own_name.clone(),
         };
         let column = words.column.take().unwrap_or_else(|| Given { value: name.clone(), span: ident.span() });
+        let identifier = words.identifier.as_ref().map(|given| given.value);
+        let (indexes, tokens) = (take(&mut words.indexes), take(&mut words.tokens));
         let mode = words.into_mode(name, &field.ty, sealed)?;
-        Ok(Self { ident, visibility: field.vis.clone(), ty: field.ty.clone(), column, mode })
+        let (visibility, ty) = (field.vis.clone(), field.ty.clone());
+        Ok(Self { ident, visibility, ty, column, mode, identifier, place: 0, indexes, tokens })
     }
 }
 
@@ -143,7 +173,7 @@ fn check_together(ident: &Ident, fields: &[Field]) -> Result<()> {
 }
 
 impl Field {
-    fn name(&self) -> Option<&String> {
+    pub(crate) fn name(&self) -> Option<&String> {
         match &self.mode {
             Mode::RecordId => None,
             Mode::Clear { name } | Mode::Masked { name, .. } | Mode::Sealed { name, .. } => Some(name),

@@ -3,11 +3,14 @@
 //!
 //! Owns what serialises and what prints itself. Never a record id or a clear column in `Debug`.
 
+use core::iter;
+
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
+use crate::beside::Cell;
 use crate::model::{Field, Mode, Model};
 
 /// What is stored: serialises both ways, prints neither record id nor clear columns.
@@ -18,10 +21,10 @@ pub(crate) fn sealed_type(model: &Model, sealed: &Ident) -> TokenStream {
         let ty = sealed_field_type(field);
         let serde = match &field.mode {
             Mode::RecordId | Mode::Clear { .. } => quote! { , with = "::amanat::__private" },
-            Mode::Masked { mask: Some("LastFour"), .. } => {
-                quote! { , deserialize_with = "::amanat::__private::mask_last_four" }
+            Mode::Masked { .. } => {
+                let read = format!("::amanat::__private::mask::<{plain}, {}, _, _>", field.place);
+                quote! { , deserialize_with = #read }
             }
-            Mode::Masked { .. } => quote! { , deserialize_with = "::amanat::__private::mask_all" },
             Mode::Sealed { .. } => quote! { , deserialize_with = "::amanat::__private::sealed" },
         };
         let doc = format!("Column `{column}`: {}.", describe(&field.mode));
@@ -31,8 +34,24 @@ pub(crate) fn sealed_type(model: &Model, sealed: &Ident) -> TokenStream {
             #visibility #ident: #ty
         }
     });
+    let cells = model.cells().enumerate().map(|(place, cell)| {
+        let Cell { ident, visibility, column } = cell;
+        let column = &column.value;
+        let (of, ty) = if place < model.indexes.len() {
+            ("the term of an index", quote! { ::amanat::index::IndexTerm })
+        } else {
+            ("a token", quote! { ::amanat::surrogate::TokenText })
+        };
+        let doc = format!("Column `{column}`: {of}; none for a row that was stored before the column was.");
+        quote! {
+            #[doc = #doc]
+            #[serde(rename = #column, with = "::amanat::__private::surrogate")]
+            #visibility #ident: ::core::option::Option<#ty>
+        }
+    });
+    let fields = fields.chain(cells);
     let doc = format!("The sealed form of [`{plain}`]: what is stored. Made by `#[derive(Record)]`.");
-    let debug = debug_of(model, sealed, |mode| matches!(mode, Mode::Sealed { .. } | Mode::Masked { .. }));
+    let debug = debug_of(model, sealed, model.cells(), shows_itself);
     quote! {
         #[doc = #doc]
         #[derive(
@@ -106,7 +125,7 @@ pub(crate) fn masked_type(model: &Model, masked: &Ident) -> TokenStream {
         })
     });
     let doc = format!("What of a [`{plain}`] may be shown. Made by `#[derive(Record)]`.");
-    let debug = debug_of(model, masked, |mode| matches!(mode, Mode::Sealed { .. } | Mode::Masked { .. }));
+    let debug = debug_of(model, masked, iter::empty(), shows_itself);
     quote! {
         #[doc = #doc]
         #[derive(::core::clone::Clone, ::amanat::__private::serde::Serialize)]
@@ -116,11 +135,21 @@ pub(crate) fn masked_type(model: &Model, masked: &Ident) -> TokenStream {
     }
 }
 
+/// Whether what is stored or shown of a field prints nothing personal.
+fn shows_itself(mode: &Mode) -> bool {
+    matches!(mode, Mode::Sealed { .. } | Mode::Masked { .. })
+}
+
 /// A `Debug` of the chosen fields only.
-pub(crate) fn debug_of(model: &Model, name: &Ident, shown: impl Fn(&Mode) -> bool) -> TokenStream {
+pub(crate) fn debug_of<'a>(
+    model: &'a Model,
+    name: &Ident,
+    cells: impl Iterator<Item = &'a Cell>,
+    shown: impl Fn(&Mode) -> bool,
+) -> TokenStream {
     let text = name.to_string();
-    let fields = model.fields.iter().filter(|field| shown(&field.mode)).map(|field| {
-        let ident = &field.ident;
+    let fields = model.fields.iter().filter(|field| shown(&field.mode)).map(|field| &field.ident);
+    let fields = fields.chain(cells.map(|cell| &cell.ident)).map(|ident| {
         let label = ident.unraw().to_string();
         quote! { .field(#label, &self.#ident) }
     });

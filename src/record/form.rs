@@ -9,7 +9,7 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use super::FieldValue;
+use super::{FieldValue, Record};
 use crate::mask::{Mask, Masked};
 use crate::schema::ValueType;
 use crate::value::{Value, ValueRef};
@@ -208,20 +208,14 @@ fn read_mask<'de, D: Deserializer<'de>>(
     }
 }
 
-/// Reads a stored mask of [`Mask::All`].
+/// Reads a stored mask: that of the field at a place of a record's layout.
 ///
 /// # Errors
 /// As [`MaskedForm::read`].
-pub fn mask_all<'de, M: MaskedForm, D: Deserializer<'de>>(deserializer: D) -> Result<M, D::Error> {
-    M::read(Mask::All, deserializer)
-}
-
-/// Reads a stored mask of [`Mask::LastFour`].
-///
-/// # Errors
-/// As [`MaskedForm::read`].
-pub fn mask_last_four<'de, M: MaskedForm, D: Deserializer<'de>>(deserializer: D) -> Result<M, D::Error> {
-    M::read(Mask::LastFour, deserializer)
+pub fn mask<'de, R: Record, const FIELD: usize, M: MaskedForm, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<M, D::Error> {
+    M::read(R::LAYOUT.mask(FIELD), deserializer)
 }
 
 /// Reads a sealed field. A function of its own because serde takes a missing column for an absent value where it reads the type itself.

@@ -3,11 +3,16 @@
 //!
 //! Owns the comparison of a type with the schema that a sealer or opener was made from. Never guesses where they differ.
 
+use super::beside::{IndexLayout, TokenLayout};
 use crate::error::{Error, Result};
 use crate::field::Family;
 use crate::ident::Name;
+use crate::identifier::Identifier;
+use crate::index::IndexedField;
 use crate::mask::Mask;
-use crate::schema::{Absence, Encoding, FieldPolicy, Migration, Mode, TableSchema, ValueType};
+use crate::schema::{
+    Absence, Encoding, FieldPolicy, IndexPolicy, Migration, Mode, TableSchema, TokenPolicy, ValueType,
+};
 use crate::value::Bucket;
 
 /// The policy of a table as constants: what `#[derive(Record)]` reads from the attributes.
@@ -17,6 +22,8 @@ pub struct Layout {
     record_id: &'static [&'static str],
     encoding: Encoding,
     fields: &'static [FieldLayout],
+    indexes: &'static [IndexLayout],
+    tokens: &'static [TokenLayout],
 }
 
 /// The policy of one field as constants.
@@ -31,6 +38,7 @@ pub struct FieldLayout {
     absence: Absence,
     migration: Migration,
     mask: Option<&'static Mask>,
+    identifier: Option<&'static Identifier>,
 }
 
 impl Layout {
@@ -42,7 +50,21 @@ impl Layout {
         encoding: Encoding,
         fields: &'static [FieldLayout],
     ) -> Self {
-        Self { table, record_id, encoding, fields }
+        Self { table, record_id, encoding, fields, indexes: &[], tokens: &[] }
+    }
+
+    /// Sets the blind indexes.
+    #[must_use]
+    pub const fn with_indexes(mut self, indexes: &'static [IndexLayout]) -> Self {
+        self.indexes = indexes;
+        self
+    }
+
+    /// Sets the tokens.
+    #[must_use]
+    pub const fn with_tokens(mut self, tokens: &'static [TokenLayout]) -> Self {
+        self.tokens = tokens;
+        self
     }
 
     /// The checked schema.
@@ -52,7 +74,54 @@ impl Layout {
     pub fn to_schema(&self) -> Result<TableSchema> {
         let record_id = self.record_id.iter().map(|column| (*column).to_owned()).collect();
         let fields = self.fields.iter().copied().map(FieldLayout::to_policy).collect::<Result<_>>()?;
-        TableSchema::new(Name::new(self.table)?, record_id, self.encoding, fields)
+        let indexes = self.indexes.iter().copied().map(IndexLayout::to_policy).collect::<Result<_>>()?;
+        let tokens = self.tokens.iter().copied().map(TokenLayout::to_policy).collect::<Result<_>>()?;
+        let table = TableSchema::new(Name::new(self.table)?, record_id, self.encoding, fields)?;
+        table.with_indexes(indexes)?.with_tokens(tokens)
+    }
+
+    /// The mask of the field at a place, from 0: what is shown instead of its value. One that hides everything if there is no such field.
+    #[must_use]
+    pub fn mask(&self, field: usize) -> Mask {
+        let field = self.fields.get(field);
+        let own = field.and_then(|field| field.mask).cloned();
+        let of_identifier = || field?.identifier.cloned().map(Mask::Identifier);
+        own.or_else(of_identifier).unwrap_or_default()
+    }
+
+    /// Refuses a sealer whose rows would have other indexes or tokens than the type says.
+    pub(super) fn check_beside(&self, indexes: &[IndexPolicy], tokens: &[TokenPolicy]) -> Result<()> {
+        let indexes_fit = self.indexes.len() == indexes.len()
+            && self.indexes.iter().zip(indexes).all(|(own, policy)| own.makes_like(policy));
+        let tokens_fit = self.kept().count() == tokens.len()
+            && self.kept().zip(tokens).all(|(own, policy)| own.makes_like(policy));
+        if indexes_fit && tokens_fit {
+            return Ok(());
+        }
+        Err(Error::misuse(
+            "made from a schema whose indexes or kept tokens differ from the record's; make it from the record's own schema",
+        ))
+    }
+
+    /// Whether rows have columns beside those of the fields.
+    pub(super) fn has_beside(&self) -> bool {
+        !self.indexes.is_empty() || self.kept().next().is_some()
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &TokenLayout> {
+        self.tokens.iter().filter(|token| token.is_kept())
+    }
+
+    /// Places of an index's fields among the sealed fields; `None` if records of this type do not have that index.
+    pub(super) fn places_of(&self, table: &Name, index: &IndexPolicy) -> Option<Vec<usize>> {
+        if table.as_str() != self.table || !self.indexes.iter().any(|own| own.makes_like(index)) {
+            return None;
+        }
+        let place = |part: &IndexedField| {
+            let mut sealed = self.fields.iter().filter(|field| field.mode == Mode::Sealed);
+            sealed.position(|field| field.name == part.field.as_str())
+        };
+        index.spec().fields().iter().map(place).collect()
     }
 
     /// Refuses a sealer or opener whose schema would seal or open this type's fields otherwise than the type says.
@@ -97,6 +166,7 @@ impl FieldLayout {
             absence: Absence::Hidden,
             migration: Migration::Done,
             mask: None,
+            identifier: None,
         }
     }
 
@@ -142,15 +212,28 @@ impl FieldLayout {
         self
     }
 
+    /// Says what the text is.
+    #[must_use]
+    pub const fn with_identifier(mut self, identifier: &'static Identifier) -> Self {
+        self.identifier = Some(identifier);
+        self
+    }
+
     fn to_policy(self) -> Result<FieldPolicy> {
-        let policy = FieldPolicy::new(Name::new(self.name)?, self.mode)
+        let mut policy = FieldPolicy::new(Name::new(self.name)?, self.mode)
             .with_column(self.column)?
             .with_type(self.value_type)
             .with_bucket(Bucket::new(self.pad)?)
             .with_family(self.family)
             .with_absence(self.absence)
             .with_migration(self.migration);
-        Ok(self.mask.map_or(policy.clone(), |mask| policy.with_mask(mask.clone())))
+        if let Some(mask) = self.mask {
+            policy = policy.with_mask(mask.clone());
+        }
+        if let Some(identifier) = self.identifier {
+            policy = policy.with_identifier(identifier.clone());
+        }
+        Ok(policy)
     }
 
     /// Whether sealing and opening by this policy and by that one are the same.

@@ -3,7 +3,9 @@
 //!
 //! Owns the order of a record's fields. Never holds plaintext in a type that serialises.
 
+pub(crate) mod beside;
 mod cell;
+mod find;
 pub(crate) mod form;
 mod layout;
 mod mixed;
@@ -11,7 +13,9 @@ mod sealed;
 pub(crate) mod typed;
 mod value;
 
+pub use beside::{IndexLayout, TokenLayout};
 pub use cell::{Cell, PlainBytes};
+pub use find::{Finder, Search};
 pub use layout::{FieldLayout, Layout};
 pub use mixed::{Mixed, Plain};
 pub use sealed::SealedField;
@@ -26,19 +30,64 @@ use crate::crypto::random::Nonces;
 use crate::error::{Error, Result};
 use crate::field::{EnvelopeBatch, FieldOpener, FieldSealer, OpenOptions, SealOptions};
 use crate::ident::{KeyId, Name};
-use crate::keys::{Allowance, Field, Keyset};
-use crate::schema::{Absence, FieldPolicy, TableSchema};
+use crate::keys::{Allowance, Field, Keyring, Keyset, Purpose};
+use crate::schema::{Absence, FieldPolicy, IndexPolicy, TableSchema, TokenPolicy};
+use crate::surrogate::Surrogates;
+use crate::token::TokenKind;
 use crate::value::{Value, ValueRef};
 
-/// Seals the sealed fields of a table's rows.
+/// Seals the sealed fields of a table's rows, and makes the index terms and tokens that stand beside them.
 pub struct RecordSealer {
     table: Name,
     fields: Vec<(FieldSealer, FieldPolicy)>,
+    indexes: Vec<IndexPolicy>,
+    /// Those that the table keeps.
+    tokens: Vec<TokenPolicy>,
+    surrogates: Option<Surrogates>,
     key: KeyId,
 }
 
 impl RecordSealer {
-    /// Makes a sealer of every sealed field of a table, in schema order.
+    /// Makes a sealer of whole rows: sealed fields, indexes and tokens. `allowances` are those of [`reserve`](Self::reserve).
+    ///
+    /// # Errors
+    /// `Misuse` if nothing was reserved under a key that is needed; otherwise as [`FieldSealer::new`] and [`Surrogates::new`].
+    pub fn for_keyring(
+        keyring: &Keyring,
+        table: &TableSchema,
+        engine: Engine,
+        allowances: &[Allowance],
+    ) -> Result<Self> {
+        let keys = keyring.field_keys()?;
+        let allowance = allowances.iter().find(|allowance| allowance.key() == keys.primary());
+        let allowance = allowance.ok_or_else(|| {
+            Error::misuse("no messages were reserved under the primary field key; call RecordSealer::reserve")
+        })?;
+        let surrogates = Some(Surrogates::new(keyring, table, allowances)?);
+        Ok(Self { surrogates, ..Self::new(&keys, table, engine, allowance)? })
+    }
+
+    /// Reserves what sealing that many records of a table needs: messages of its sealed fields, and of the reversible tokens that it keeps.
+    /// Write the keyring before the first record is sealed, and give back what is left.
+    ///
+    /// # Errors
+    /// As [`Keyring::reserve`] and [`Keyring::reserve_under`]; `UnknownKey` if a token is of an epoch that the keyring does not have.
+    pub fn reserve(keyring: &mut Keyring, table: &TableSchema, records: u64) -> Result<Vec<Allowance>> {
+        let messages = |columns: usize| records.saturating_mul(u64::try_from(columns).unwrap_or(u64::MAX));
+        let mut allowances = vec![keyring.reserve(Purpose::Field, messages(table.sealed().count()))?];
+        for key in Surrogates::token_keys(keyring, table)? {
+            let tokens = kept_tokens(table).filter(|token| token.kind() == TokenKind::Reversible);
+            let mut count = 0;
+            for token in tokens {
+                count += usize::from(keyring.token_keys()?.key_of_epoch(token.epoch())? == key);
+            }
+            allowances.push(keyring.reserve_under(key, messages(count))?);
+        }
+        Ok(allowances)
+    }
+
+    /// Makes a sealer of every sealed field of a table, in schema order. It makes no index terms and no tokens: records of a type that has
+    /// them need [`for_keyring`](Self::for_keyring).
     ///
     /// # Errors
     /// As [`FieldSealer::new`].
@@ -55,7 +104,14 @@ impl RecordSealer {
             Ok((sealer, field.clone()))
         };
         let fields = table.sealed().map(make).collect::<Result<_>>()?;
-        Ok(Self { table: table.name().clone(), fields, key: keys.primary() })
+        Ok(Self {
+            table: table.name().clone(),
+            fields,
+            indexes: table.indexes().to_vec(),
+            tokens: kept_tokens(table).cloned().collect(),
+            surrogates: None,
+            key: keys.primary(),
+        })
     }
 
     /// Id of the key that seals.
@@ -116,6 +172,10 @@ impl RecordSealer {
         }
         Nonces::for_parts(records.saturating_mul(parts))
     }
+}
+
+fn kept_tokens(table: &TableSchema) -> impl Iterator<Item = &TokenPolicy> {
+    table.tokens().iter().filter(|token| token.column().is_some())
 }
 
 impl fmt::Debug for RecordSealer {

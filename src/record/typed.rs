@@ -5,11 +5,13 @@
 
 use core::fmt;
 
+use super::beside::SurrogateForm;
 use super::mixed::Mixed;
-use super::{FieldValue, Layout, RecordOpener, RecordSealer, SealedField, no_such_field};
+use super::{FieldValue, Finder, Layout, RecordOpener, RecordSealer, SealedField, no_such_field};
 use crate::context::RecordId;
 use crate::crypto::random::Nonces;
 use crate::error::{Error, Result};
+use crate::keys::Keyring;
 use crate::schema::{Absence, TableSchema};
 use crate::value::{Value, ValueRef};
 
@@ -88,6 +90,9 @@ pub trait Record: Sized {
     /// As [`seal`](Self::seal).
     fn seal_within(&self, call: &mut SealCall<'_>) -> Result<Self::Sealed>;
 
+    /// The values of the sealed fields, in order. They stay where they are.
+    fn sealed_values(&self) -> Vec<ValueRef<'_>>;
+
     /// The record with every sealed and masked field as its mask, and without its id.
     fn masked(&self) -> Self::Masked;
 
@@ -99,11 +104,20 @@ pub trait Record: Sized {
         Self::LAYOUT.to_schema()
     }
 
-    /// Seals every sealed field. The operating system is asked for random bytes once.
+    /// Prepares searches by an index of the type.
     ///
     /// # Errors
-    /// `Misuse` if the sealer is of another table or policy; otherwise as [`FieldSealer::seal`](crate::field::FieldSealer::seal), with the
-    /// field's name.
+    /// As [`Finder::new`].
+    fn finder(keyring: &Keyring, index: &str) -> Result<Finder> {
+        Finder::new(keyring, &Self::schema()?, index, &[])
+    }
+
+    /// Seals every sealed field, and makes index terms and tokens. The operating system is asked for random bytes once.
+    ///
+    /// # Errors
+    /// `Misuse` if the sealer is of another table or policy, or makes no index terms and tokens where the type has them; as
+    /// [`Surrogates::make`](crate::surrogate::Surrogates::make), with the name of the index or token, for a value that has no normal form;
+    /// otherwise as [`FieldSealer::seal`](crate::field::FieldSealer::seal), with the field's name.
     fn seal(&self, sealer: &mut RecordSealer) -> Result<Self::Sealed> {
         self.seal_within(&mut sealer.call(&Self::LAYOUT, 1)?)
     }
@@ -158,6 +172,12 @@ pub struct SealCall<'a> {
 impl RecordSealer {
     fn call(&mut self, layout: &Layout, records: usize) -> Result<SealCall<'_>> {
         layout.check(&self.table, self.fields.iter().map(|(_, policy)| policy))?;
+        layout.check_beside(&self.indexes, &self.tokens)?;
+        if layout.has_beside() && self.surrogates.is_none() {
+            return Err(Error::misuse(
+                "this sealer makes no index terms and tokens, and the record has them; make it with RecordSealer::for_keyring",
+            ));
+        }
         let nonces = self.begin(records)?;
         Ok(SealCall { sealer: self, nonces })
     }
@@ -189,6 +209,20 @@ impl SealCall<'_> {
         let sealed = sealer.seal_with(&mut self.nonces, record, value, &mut envelope);
         sealed.map_err(|error| error.at_field(policy.name()))?;
         S::from_sealed(Some(SealedField::from_sealer(envelope)))
+    }
+}
+
+impl SealCall<'_> {
+    /// Makes the index term or token of the column at a place among those of
+    /// [`surrogate_columns`](TableSchema::surrogate_columns), from 0. `values` are those of the sealed fields, in order.
+    ///
+    /// # Errors
+    /// As [`Record::seal`]; `Misuse` for a place that does not exist.
+    pub fn surrogate<F: SurrogateForm>(&mut self, column: usize, values: &[ValueRef<'_>]) -> Result<F> {
+        let surrogates = self.sealer.surrogates.as_mut();
+        let surrogates =
+            surrogates.ok_or_else(|| Error::misuse("this sealer makes no index terms and tokens"))?;
+        surrogates.make(column, values).and_then(F::from_surrogate)
     }
 }
 

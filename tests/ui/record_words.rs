@@ -31,10 +31,8 @@ struct FieldWords {
     id: String,
     #[amanat(sealed, encrypt)]
     unknown: String,
-    #[amanat(sealed, index)]
-    index: String,
-    #[amanat(sealed, token = "pairwise")]
-    token: String,
+    #[amanat(sealed, indexed)]
+    moved: String,
     #[amanat(sealed, sealed)]
     twice: String,
     #[amanat(sealed = "yes")]
