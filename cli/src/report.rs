@@ -40,6 +40,7 @@ struct JsonReport<'a> {
     rows_refused: u64,
     rows_read_again: u64,
     cells: JsonCells,
+    beside: JsonBeside,
     keys: Vec<JsonKey>,
     seconds: f64,
     rows_per_second: u64,
@@ -58,6 +59,17 @@ struct JsonCells {
     masked: u64,
     plain: u64,
     unauthentic: u64,
+}
+
+/// Index terms and kept tokens.
+#[derive(Serialize)]
+struct JsonBeside {
+    terms_made: u64,
+    terms_kept: u64,
+    tokens_made: u64,
+    tokens_kept: u64,
+    removed: u64,
+    absent: u64,
 }
 
 #[derive(Serialize)]
@@ -101,6 +113,14 @@ impl Report<'_> {
                 plain: tally.plain,
                 unauthentic: tally.unauthentic,
             },
+            beside: JsonBeside {
+                terms_made: tally.terms_made,
+                terms_kept: tally.terms_kept,
+                tokens_made: tally.tokens_made,
+                tokens_kept: tally.tokens_kept,
+                removed: tally.surrogates_removed,
+                absent: tally.surrogates_absent,
+            },
             keys: self.keys(),
             seconds: self.elapsed.as_secs_f64(),
             rows_per_second: per_second(tally.rows, self.elapsed),
@@ -138,6 +158,17 @@ impl Report<'_> {
         if !more.is_empty() {
             lines.push(more.join(", "));
         }
+        let beside = [
+            (tally.terms_made, tally.terms_kept, "index term"),
+            (tally.tokens_made, tally.tokens_kept, "kept token"),
+        ];
+        for (made, kept, what) in beside.into_iter().filter(|(made, kept, _)| made + kept > 0) {
+            lines.push(format!("{} made, {} as before", count(made, what), grouped(kept)));
+        }
+        if tally.surrogates_removed > 0 {
+            let what = count(tally.surrogates_removed, "term or token");
+            lines.push(format!("{what} taken away: the values are visibly absent now"));
+        }
         if tally.read_again > 0 {
             lines.push(format!(
                 "{} changed by others meanwhile and read again",
@@ -161,8 +192,7 @@ impl Report<'_> {
         if self.verb == "reveal" {
             return format!("revealed {rows}: {} opened {rate}", count(tally.opened, "cell"));
         }
-        let idle = tally.sealed + tally.resealed + tally.masked + tally.refused_rows == 0;
-        if idle {
+        if !tally.changes() && tally.refused_rows == 0 {
             return format!("nothing to do: all {} are sealed under key {key}", count(tally.kept, "cell"));
         }
         let verb = if self.dry_run { "dry run, nothing written: would protect" } else { "protected" };
