@@ -101,6 +101,9 @@ impl KeyringFile {
         }
         let of_index = self.keys.iter().map(|key| &key.info).filter(|key| key.purpose == Purpose::Index);
         let mut tags: Vec<u8> = of_index.map(|key| key.id.tag()).collect();
+        if tags.len() > MAX_INDEX_KEYS {
+            return Err(Error::limit("a keyring has at most 192 keys of purpose index"));
+        }
         tags.sort_unstable();
         if tags.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(Error::malformed(

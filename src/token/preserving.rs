@@ -57,7 +57,7 @@ impl PreservingTokens {
         let key = EpochKey::<32>::derive(keys, TokenKind::Preserving, audience, epoch, break_glass)?;
         let form = NormalForm::Identifier(identifier.clone());
         // tweak = KDF(token key, PAE("amanat/v1/ff1-tweak", recipient, purpose, form), 8)
-        let (recipient, purpose, name) = (audience.recipient(), audience.purpose(), form.name());
+        let (recipient, purpose, name) = (audience.recipient(), audience.purpose(), form.identity());
         let parts = [kdf::FF1_TWEAK, recipient.as_bytes(), purpose.as_bytes(), name.as_bytes()];
         let tweak = kdf::derive::<8>(&key.secret, &parts);
         let ff1 = Ff1Small::new(&Ff1::new(&key.secret), 10, digits, tweak.expose())?;

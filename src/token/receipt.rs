@@ -164,7 +164,7 @@ impl Receipt {
             return Err(Error::unsupported("a receipt of another version; a newer amanat may know it"));
         }
         let form: Form = serde_json::from_slice(bytes).map_err(|error| json_fault(&error))?;
-        form.check()?;
+        form.check().map_err(|error| Error::malformed(error.message().to_owned()))?;
         let text = form.to_text()?;
         if text.as_bytes() != bytes {
             return Err(Error::malformed(

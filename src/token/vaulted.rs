@@ -304,10 +304,10 @@ impl VaultReader {
     }
 }
 
-/// A token's header and the name of its form.
+/// A token's header and its form, with the pattern if it is the schema's own.
 fn scope(header: &TokenHeader, form: &NormalForm) -> String {
     let mut scope = String::from_utf8_lossy(header.as_bytes()).into_owned();
-    scope.push_str(&form.name());
+    scope.push_str(&form.identity());
     scope
 }
 
