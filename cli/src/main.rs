@@ -11,11 +11,13 @@ mod init;
 mod inspect;
 mod keys;
 mod man;
+mod plan;
 mod progress;
 mod protect;
 mod report;
 mod reveal;
 mod schema;
+mod store;
 mod text;
 mod token;
 mod ui;
@@ -47,6 +49,7 @@ enum Verb {
     Init(init::Args),
     Keys(keys::Args),
     Schema(schema::Args),
+    Plan(plan::Args),
     Protect(protect::Args),
     Reveal(reveal::Args),
     Token(token::Args),
@@ -82,6 +85,7 @@ impl Verb {
             Self::Init(args) => init::run(args, ui),
             Self::Keys(args) => keys::run(args, ui),
             Self::Schema(args) => schema::run(args, ui),
+            Self::Plan(args) => plan::run(args, ui),
             Self::Protect(args) => protect::run(args, ui),
             Self::Reveal(args) => reveal::run(args, ui),
             Self::Token(args) => token::run(args, ui),

@@ -51,6 +51,32 @@ impl UnlockArgs {
     }
 }
 
+/// A keyring, if there is one, and what unlocks it.
+#[derive(clap::Args)]
+pub(crate) struct MaybeUnlockArgs {
+    /// The keyring file; without it, no key is used.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keyring: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) kek: KekArgs,
+}
+
+impl MaybeUnlockArgs {
+    /// Where the keyring lies and what unlocks it, if one is named.
+    pub(crate) fn open(&self) -> Result<Option<(KeyringPath, Box<dyn Kek + Sync>)>> {
+        let Some(file) = &self.keyring else {
+            if self.kek.is_given() {
+                return Err(Fault::new("a key was named, and no keyring that it unlocks")
+                    .help("name it: --keyring FILE"));
+            }
+            return Ok(None);
+        };
+        let path = KeyringPath::open(file);
+        path.read().map_err(|error| keyring_fault(error, &path))?;
+        Ok(Some((path, self.kek.existing()?)))
+    }
+}
+
 /// What unlocks a keyring. Without either, the passphrase is asked for on the terminal.
 #[derive(clap::Args)]
 #[group(multiple = false)]

@@ -10,12 +10,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use amanat::error::{Error, Kind};
-use amanat::{Schema, TableSchema};
 use amanat_stores::sqlite::{self, Cleaning};
 use amanat_stores::{
     Access, Effort, KeyringSession, Observer, PartFile, Plan, Tally, Task, csv_file, json_lines,
 };
-use clap::ValueEnum;
 
 use crate::exceptions::{self, Exceptions};
 use crate::fault::{Fault, Outcome, Result};
@@ -23,6 +21,7 @@ use crate::keys::KeyPrefix;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::schema;
+use crate::store::{self, Format, is_dash};
 use crate::ui::Ui;
 use crate::unlock::{self, UnlockArgs, keyring_fault};
 
@@ -75,17 +74,6 @@ pub(crate) struct WorkArgs {
     quiet: bool,
 }
 
-/// A format of tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Comma-separated values (RFC 4180) with a header.
-    Csv,
-    /// One JSON object a line.
-    Jsonl,
-    /// A SQLite file: protected in place, revealed into a copy.
-    Sqlite,
-}
-
 /// What a verb asks for beyond [`WorkArgs`].
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
@@ -117,7 +105,7 @@ impl WorkArgs {
         let target = self.target(format, wish)?;
         let exceptions_path = self.exceptions_path(&target, wish)?;
         let schema = schema::read(&self.schema)?;
-        let table = self.table(&schema)?;
+        let table = store::table(&schema, self.table.as_deref(), &self.schema)?;
         let (keyring, kek) = (self.unlock.path(), self.unlock.kek()?);
         let session = KeyringSession::unlock(&keyring, &*kek, &unlock::now);
         let session = session.map_err(|error| keyring_fault(error, &keyring))?;
@@ -239,25 +227,8 @@ impl WorkArgs {
     }
 
     fn format(&self) -> Result<Format> {
-        let by_ending = |path: &Path| {
-            let ending = path.extension()?.to_str()?.to_ascii_lowercase();
-            match ending.as_str() {
-                "csv" => Some(Format::Csv),
-                "jsonl" | "ndjson" => Some(Format::Jsonl),
-                "db" | "sqlite" | "sqlite3" => Some(Format::Sqlite),
-                _ => None,
-            }
-        };
-        let format = self.format.or_else(|| by_ending(&self.input));
-        let format = format.or_else(|| self.output.as_deref().and_then(by_ending));
-        let format = format.ok_or_else(|| {
-            Fault::new("the names of the files do not say their format")
-                .help("name it: --format csv, jsonl or sqlite")
-        })?;
-        if format == Format::Sqlite && is_dash(&self.input) {
-            return Err(Fault::new("a SQLite file is not a stream; name the file"));
-        }
-        Ok(format)
+        let by_output = || self.output.as_deref().and_then(Format::by_ending);
+        Format::of(self.format, &self.input, by_output)
     }
 
     fn target(&self, format: Format, wish: Wish<'_>) -> Result<Target> {
@@ -334,19 +305,6 @@ impl WorkArgs {
         }
     }
 
-    fn table<'s>(&self, schema: &'s Schema) -> Result<&'s TableSchema> {
-        let about = |fault: Fault| fault.about(self.schema.display());
-        match (&self.table, schema.tables()) {
-            (Some(name), _) => schema.table(name).map_err(|error| about(error.into())),
-            (None, [table]) => Ok(table),
-            (None, tables) => {
-                let names: Vec<&str> = tables.iter().map(|table| table.name().as_str()).collect();
-                let several = format!("the schema has {} tables: {}", names.len(), names.join(", "));
-                Err(about(Fault::new(several).help("name one: --table NAME")))
-            }
-        }
-    }
-
     /// Steps of the run, for the time that is left: rows of a table, bytes of a file.
     fn total(&self, format: Format, plan: Plan<'_>, sql_table: &str) -> Result<Option<u64>> {
         if format == Format::Sqlite {
@@ -402,7 +360,7 @@ impl Observer for Watcher<'_> {
 }
 
 /// Whether two paths name one file, which need not be there yet.
-fn is_same(left: &Path, right: &Path) -> bool {
+pub(crate) fn is_same(left: &Path, right: &Path) -> bool {
     let place = |path: &Path| {
         std::fs::canonicalize(path).ok().or_else(|| {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -413,13 +371,9 @@ fn is_same(left: &Path, right: &Path) -> bool {
     left == right || place(left).zip(place(right)).is_some_and(|(left, right)| left == right)
 }
 
-fn at_once(path: &Path, one: &str, other: &str) -> Fault {
+pub(crate) fn at_once(path: &Path, one: &str, other: &str) -> Fault {
     Fault::new(format!("{} is {one} and {other} at once", path.display()))
         .help("write to another file, look at it, then replace the first")
-}
-
-fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }
 
 const fn is_dry(wish: Wish<'_>) -> bool {
