@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A Rust type as a record: sealed for its row, shown as masks, opened again. Every person here is invented.
+//! A Rust type as a record: sealed for its row, found by its number, shown as masks, opened again. Every person here is invented.
 //!
 //! Run it: `cargo run --example derive`
 
 use amanat::error::Result;
-use amanat::keys::{KeyFile, NewSlot, Purpose};
+use amanat::keys::{KeyFile, NewSlot};
 use amanat::{
     Date, Engine, Keyring, Name, OpenOptions, Record, RecordOpener, RecordSealer, SealedRecord, Timestamp,
+    ValueRef,
 };
 
 /// A citizen in memory. There are also a `SealedCitizen`, which is stored, and a `MaskedCitizen`, which is shown.
@@ -15,7 +16,19 @@ use amanat::{
 struct Citizen {
     #[amanat(record_id)]
     id: String,
-    #[amanat(sealed)]
+    // Found by 40 bits of a keyed hash; known to the election commission by a token that nobody else can compare.
+    #[amanat(
+        sealed,
+        identifier = "cnic",
+        index(bits = 40, column = "cnic_index"),
+        token(
+            kind = "pairwise",
+            recipient = "election-commission",
+            purpose = "voter-roll",
+            epoch = 1,
+            column = "ec_token"
+        )
+    )]
     cnic: String,
     #[amanat(sealed, pad = 64)]
     name: String,
@@ -34,12 +47,12 @@ pub(crate) fn main() -> Result<()> {
     let slot = NewSlot { label: "main", kek: &KeyFile::generate()? };
     let now = Timestamp::from_unix_seconds(1_795_000_000)?;
     let mut keyring = Keyring::create(Name::new("demo-registry")?, &slot, now)?;
-    let allowance = keyring.reserve(Purpose::Field, 1_000)?;
-    let keys = keyring.field_keys()?;
 
+    // What sealing 1,000 records takes is counted in the keyring before the first is sealed.
     let schema = Citizen::schema()?;
-    let mut sealer = RecordSealer::new(&keys, &schema, Engine::default(), &allowance)?;
-    let mut opener = RecordOpener::new(&keys, &schema, &OpenOptions::default())?;
+    let reserved = RecordSealer::reserve(&mut keyring, &schema, 1_000)?;
+    let mut sealer = RecordSealer::for_keyring(&keyring, &schema, Engine::default(), &reserved)?;
+    let mut opener = RecordOpener::new(&keyring.field_keys()?, &schema, &OpenOptions::default())?;
 
     let citizens = [citizen("r-1", "9990112345671", 3)?, citizen("r-2", "9990176543219", 4)?];
     println!("printed:  {:?}", citizens.first());
@@ -51,6 +64,18 @@ pub(crate) fn main() -> Result<()> {
     }
     for citizen in &citizens {
         println!("shown:    {}", json(&citizen.masked())?);
+    }
+
+    // Somebody asks for a number, typed in his own way. The store is asked for terms and gives candidates.
+    let mut by_cnic = Citizen::finder(&keyring, "by-cnic")?;
+    let search = by_cnic.search(&[ValueRef::Text("۹۹۹۰۱ ۱۲۳۴۵۶۷ ۱")])?;
+    let candidates =
+        sealed.iter().filter(|row| row.by_cnic.is_some_and(|term| search.terms().contains(&term)));
+    for row in candidates {
+        let opened = row.open(&mut opener)?;
+        println!("found:    row {}, the very number: {}", opened.id, search.found(&opened)?);
+        // What leaves for the election commission.
+        println!("token:    {}", row.voter_roll.as_ref().map_or("none", |token| token.as_str()));
     }
 
     if let [first, second] = sealed.as_mut_slice() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The example of the documentation runs.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)]
 
 #[expect(dead_code, reason = "its entry point reads the command line")]
