@@ -133,6 +133,11 @@ impl BlindIndex {
         self.primary
     }
 
+    /// Tags of the keys that are searched by, the primary's first: a term with another tag is not found.
+    pub fn tags(&self) -> impl ExactSizeIterator<Item = u8> {
+        self.keys.iter().map(|(tag, _)| *tag)
+    }
+
     /// The term to store for a row: `values` are those of the index's fields, in order, in normal form.
     ///
     /// # Errors
