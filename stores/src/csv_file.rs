@@ -458,7 +458,7 @@ fn append_value(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
 }
 
 /// Appends a cell, in quotes if a reader would otherwise see something else.
-fn append_field(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn append_field(bytes: &[u8], out: &mut Vec<u8>) {
     if !bytes.iter().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
         out.extend_from_slice(bytes);
         return;

@@ -89,6 +89,12 @@ impl ScannedRow<'_> {
         self.rows.record_columns(self.row)
     }
 
+    /// The columns by which the store tells its rows apart, as text: the rowid or primary key of a table, the row number of a file.
+    #[must_use]
+    pub fn key(&self) -> Vec<String> {
+        self.rows.key(self.row).unwrap_or_else(|| vec![self.number.to_string()])
+    }
+
     /// The value of the wanted field at a position, from 0; null if it is absent.
     #[must_use]
     pub fn value(&self, position: usize) -> ValueRef<'_> {
@@ -110,6 +116,11 @@ impl fmt::Debug for ScannedRow<'_> {
 
 /// Rows that also give what is not sealed.
 pub(crate) trait ScanRows {
+    /// The store's own key of a row, if it is not its number.
+    fn key(&self, _row: usize) -> Option<Vec<String>> {
+        None
+    }
+
     fn record_columns(&self, row: usize) -> Result<Vec<Cow<'_, str>>>;
 
     /// Text of the cell of a masked or clear field; `field` counts all fields in schema order.
@@ -159,19 +170,19 @@ pub fn scan_sqlite(
 ) -> Result<Tally> {
     let mut scanner = Scanner::new(plan)?;
     let name = sql_table.unwrap_or_else(|| plan.table.name().as_str());
-    let fields: Vec<usize> = scanner.wanted.iter().map(|wanted| wanted.field).collect();
+    let fields = scanner.fields();
     crate::sqlite::scan(plan.table, file, name, &fields, |rows| scanner.scan(rows, visitor))?;
     Ok(scanner.tally)
 }
 
 /// Opens the wanted cells of rows.
 pub(crate) struct Scanner {
-    pub(crate) wanted: Vec<Wanted>,
+    wanted: Vec<Wanted>,
     pub(crate) tally: Tally,
 }
 
 /// A field that is read.
-pub(crate) struct Wanted {
+struct Wanted {
     name: Name,
     /// Place among all fields.
     field: usize,
@@ -200,16 +211,27 @@ impl Scanner {
     }
 
     pub(crate) fn scan<R: Rows + ScanRows>(&mut self, rows: &R, visitor: &mut dyn Visitor) -> Result<()> {
-        (0..rows.count()).try_for_each(|row| self.scan_row(rows, row, visitor))
+        for row in 0..rows.count() {
+            if let Some(fault) = self.take_row(rows, row, |row| visitor.row(row))? {
+                visitor.refused(&fault)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Hands a row to the visitor, or tells it why it is refused.
-    pub(crate) fn scan_row<R: Rows + ScanRows>(
+    /// Places of the wanted fields among all fields.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn fields(&self) -> Vec<usize> {
+        self.wanted.iter().map(|wanted| wanted.field).collect()
+    }
+
+    /// Hands a row over, or gives why it is refused.
+    pub(crate) fn take_row<R: Rows + ScanRows>(
         &mut self,
         rows: &R,
         row: usize,
-        visitor: &mut dyn Visitor,
-    ) -> Result<()> {
+        take: impl FnOnce(&ScannedRow<'_>) -> Result<()>,
+    ) -> Result<Option<Error>> {
         self.tally.rows += 1;
         let tally = &mut self.tally;
         let opened = rows.record(row).and_then(|record| {
@@ -219,13 +241,16 @@ impl Scanner {
             let value = |(wanted, fetched): (_, _)| Wanted::value(wanted, &record, fetched, tally);
             let values = self.wanted.iter_mut().zip(&fetched).map(value).collect::<Result<Vec<_>>>()?;
             let number = rows.number(row);
-            Ok(visitor.row(&ScannedRow { number, record: &record, values: &values, rows, row }))
+            Ok(take(&ScannedRow { number, record: &record, values: &values, rows, row }))
         });
-        opened.unwrap_or_else(|error| {
-            self.tally.refused_rows += 1;
-            self.tally.fault(&error);
-            visitor.refused(&error.at_row(rows.number(row)))
-        })
+        match opened {
+            Ok(taken) => taken.map(|()| None),
+            Err(error) => {
+                self.tally.refused_rows += 1;
+                self.tally.fault(&error);
+                Ok(Some(error.at_row(rows.number(row))))
+            }
+        }
     }
 }
 

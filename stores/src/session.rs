@@ -8,7 +8,8 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use amanat::error::{Error, Result};
-use amanat::ident::{KeyId, Timestamp};
+use amanat::ident::{KeyId, Name, Timestamp};
+use amanat::index::{BlindIndex, IndexSpec};
 use amanat::keys::{Field, Kek, KeyInfo, Keyring, Keyset, Purpose};
 use amanat::schema::TableSchema;
 use amanat::surrogate::Surrogates;
@@ -29,6 +30,8 @@ pub struct KeyringSession<'a> {
     primary: KeyId,
     /// Keys whose state lets them open only if a person names them.
     break_glass: Vec<KeyId>,
+    /// Those of them that are keys of indexes: rows are searched by them.
+    break_glass_index: Vec<KeyId>,
     state: Mutex<State>,
 }
 
@@ -55,13 +58,27 @@ impl<'a> KeyringSession<'a> {
         let primary = keyring.field_keys()?.primary();
         let state =
             State { keyring, current: None, tokens: Vec::new(), reserved: Vec::new(), step: FIRST_STEP };
-        Ok(Self { path, kek, clock, primary, break_glass: Vec::new(), state: Mutex::new(state) })
+        Ok(Self {
+            path,
+            kek,
+            clock,
+            primary,
+            break_glass: Vec::new(),
+            break_glass_index: Vec::new(),
+            state: Mutex::new(state),
+        })
     }
 
     /// Names keys that are suspended or compromised and shall open nevertheless. Log every use: this is breaking the glass.
     #[must_use]
     pub fn with_break_glass(mut self, keys: Vec<KeyId>) -> Self {
-        self.break_glass = keys;
+        let mut named = keys;
+        let of =
+            |id: &KeyId, state: &State| state.keyring.keys().find(|key| key.id == *id).map(|key| key.purpose);
+        // An opener of fields refuses a key that is none of its own, so the others are kept apart.
+        self.break_glass_index =
+            named.extract_if(.., |id| of(id, &self.lock()) == Some(Purpose::Index)).collect();
+        self.break_glass = named;
         self
     }
 
@@ -138,6 +155,17 @@ impl<'a> KeyringSession<'a> {
         Ok((Surrogates::new(&state.keyring, table, &allowances)?, allowances))
     }
 
+    /// Messages of a token key for tokens that are given away: at least `need` left when it was looked at, none if none are needed.
+    pub(crate) fn token_messages(&self, id: KeyId, need: u64) -> Result<Allowance> {
+        let mut state = self.lock();
+        let known = state.tokens.iter().find(|known| known.key() == id && known.left() >= need.max(1));
+        match known.cloned() {
+            Some(known) => Ok(known),
+            None if need == 0 => state.keyring.reserve_under(id, 0),
+            None => self.reserve_under(&mut state, id, need),
+        }
+    }
+
     fn reserve_under(&self, state: &mut State, id: KeyId, need: u64) -> Result<Allowance> {
         let messages = state.step.max(need);
         state.step = state.step.saturating_mul(2).min(LARGEST_STEP);
@@ -148,6 +176,11 @@ impl<'a> KeyringSession<'a> {
         state.tokens.retain(|known| known.key() != id);
         state.tokens.push(allowance.clone());
         Ok(allowance)
+    }
+
+    /// Makes the terms of an index, with every key that opens and those that are named to break the glass.
+    pub(crate) fn blind_index(&self, table: &Name, spec: &IndexSpec) -> Result<BlindIndex> {
+        BlindIndex::new(&self.lock().keyring.index_keys()?, table, spec, &self.break_glass_index)
     }
 
     /// Messages that are counted nowhere but in a copy of the keyring that is thrown away.

@@ -6,10 +6,12 @@
 
 mod clean;
 mod copy;
+mod lookup;
 mod rows;
 mod table;
 
 pub use copy::reveal;
+pub(crate) use lookup::Lookup;
 
 use std::path::Path;
 use std::thread;

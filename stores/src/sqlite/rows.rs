@@ -164,6 +164,19 @@ impl SqlRows<'_> {
 }
 
 impl ScanRows for SqlRows<'_> {
+    fn key(&self, row: usize) -> Option<Vec<String>> {
+        let text = |part: &KeyPart| match part {
+            KeyPart::Value(Value::Integer(number)) => number.to_string(),
+            KeyPart::Value(Value::Real(number)) => number.to_string(),
+            KeyPart::Value(Value::Text(text)) => text.clone(),
+            KeyPart::Value(Value::Null) => String::new(),
+            KeyPart::Value(Value::Blob(bytes)) | KeyPart::NotUtf8(bytes) => {
+                bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            }
+        };
+        self.rows.get(row).map(|row| row.key.iter().map(text).collect())
+    }
+
     fn record_columns(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
         let texts = self.rows.get(row).and_then(|row| row.record_texts.as_deref());
         let texts = texts.ok_or_else(|| Error::schema("the record id is neither INTEGER nor TEXT"))?;

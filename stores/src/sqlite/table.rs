@@ -123,6 +123,16 @@ impl SqlTable {
         format!("{} WHERE {}", self.select_from(), same(self.key.iter()))
     }
 
+    /// Reads the rows whose cell of an index is one of so many terms.
+    pub(super) fn select_terms(&self, cell: &str, terms: usize) -> String {
+        format!("{} WHERE {cell} IN ({})", self.select_from(), vec!["?"; terms].join(", "))
+    }
+
+    /// ` FROM table`, for counts.
+    pub(super) fn from(&self) -> String {
+        format!(" FROM {}", self.name)
+    }
+
     fn select_from(&self) -> String {
         let columns: Vec<&str> =
             self.key.iter().chain(&self.record).chain(&self.cells).map(String::as_str).collect();
