@@ -12,12 +12,17 @@ use std::path::Path;
 use amanat::blob::STREAM_PREFIX_BYTES;
 use amanat::envelope::append_from_text;
 use amanat::identifier::{CheckDigit, Identifier, Pattern, Strictness};
+use amanat::index::{BlindIndex, IndexTerm};
 use amanat::inspect::inspect;
 use amanat::keys::{KekError, KekErrorKind, KeyFile, NewSlot, Passphrase, Pin, Purpose};
 use amanat::normal::NormalForm;
 use amanat::record::{Cbor, Cell, Plain};
 use amanat::schema::{FieldPolicy, Migration, Mode, Schema};
-use amanat::token::{Audience, ReversibleTokens};
+use amanat::surrogate::{Surrogate, Surrogates, TokenText};
+use amanat::token::{
+    Audience, ExpiringTokens, PairwiseTokens, PreservingTokens, ReversibleTokens, Token, Tracer, VaultEntry,
+    VaultedTokens,
+};
 use amanat::{
     Date, Engine, Envelope, EnvelopeBatch, FieldOpener, KeyId, Keyring, KeyringFile, Kind, Mixed, Name,
     OpenOptions, Record, RecordId, RecordOpener, RecordSealer, SealOptions, SealedField, SealedRecord,
@@ -33,19 +38,22 @@ use prints::{Away, MARKER, NUMBER, Prints, Spy, born, hex};
 
 /// Public types that print what they hold, because all of it is public: names, ids, states, sizes, settings, masks.
 const PUBLIC: &str = "\
-    Absence Allowance Argon2Cost Bucket BucketFigures Census CheckDigit Column Encoding Engine \
-    EnvelopeFacts Exposure Family Field FieldContext FieldLayout FieldPolicy Form Identifier IndexBudget \
-    KekErrorKind KeyId KeyInfo Kind Layout LeakageReport Lengths Mask Masked Migration Mode Multiplicity \
-    Name NormalForm OpenOptions Other Pattern Pin Place Plan Planner Purpose Reason Schema SealOptions \
-    SlotContext SlotInfo State Strictness Suite TableSchema Timestamp Token ValueType Verdict Warning \
-    WrappedSecret";
+    Absence Allowance Argon2Cost Audience Bucket BucketFigures Census CheckDigit Column Encoding Engine \
+    EnvelopeFacts Epoch Exposure Family Field FieldContext FieldLayout FieldPolicy Form Identifier \
+    Index IndexBits IndexBudget IndexLayout IndexPolicy IndexSpec IndexedField Invalid KekErrorKind \
+    KeyId KeyInfo Kind Layout LeakageReport Lengths Mask Masked Migration Mode Multiplicity Name \
+    NormalForm OpenOptions Other Pattern Pin Place Plan Planner Purpose Reason Receipt ReceiptFacts \
+    ReceiptToken Renewal Schema SealOptions SlotContext SlotInfo State Strictness Suite Suspect \
+    TableSchema Timestamp TokenHeader TokenKind TokenLayout TokenPolicy TraceGroup ValueType Verdict \
+    Warning WrappedSecret";
 
 /// Public types that hold something secret or personal, or are made from it; each is printed below.
 const PRINTED: &str = "\
-    Cbor Cell Checked Date Envelope EnvelopeBatch Error FieldOpener FieldSealer KekError Keyring \
-    KeyringFile Keyset Mixed NewSlot Normal OpenCall Opened Plain PlainBytes RecordId RecordOpener \
-    RecordSealer Report ReversibleTokens SealCall SealedField Secret SecretBytes StreamOpener StreamSealer \
-    Value ValueRef What";
+    BlindIndex Cbor Cell Checked Date Envelope EnvelopeBatch Error ExpiringTokens FieldOpener \
+    FieldSealer Finder IndexTerm KekError Keyring KeyringFile Keyset Mixed NewSlot Normal OpenCall \
+    Opened PairwiseTokens Plain PlainBytes PreservingTokens RecordId RecordOpener RecordSealer Report \
+    ReversibleTokens SealCall SealedField Search Secret SecretBytes StreamOpener StreamSealer Surrogate \
+    Surrogates Token TokenText Tracer Value ValueRef VaultEntry VaultedTokens What";
 
 #[derive(Record)]
 #[amanat(table = "citizens")]
@@ -194,6 +202,7 @@ fn nothing_that_holds_a_secret_prints_it() {
     assert_eq!(plain, MARKER.as_bytes());
 
     records(&mut prints, &ring, &allowance);
+    surrogates(&mut prints, &mut ring);
     let printed: BTreeSet<&str> = prints.types.iter().copied().collect();
     // Errors are printed by the other test; calls live inside the library's own functions and print their name.
     let elsewhere = ["Error", "KekError", "OpenCall", "Opened", "SealCall"];
@@ -201,6 +210,108 @@ fn nothing_that_holds_a_secret_prints_it() {
         PRINTED.split(' ').filter(|name| !printed.contains(name) && !elsewhere.contains(name)).collect();
     assert!(missing.is_empty(), "not printed: {missing:?}");
     prints.check();
+}
+
+/// A record that is found by its name and told by tokens.
+#[derive(Record)]
+#[amanat(table = "citizens", index(name = "by-both", fields = ["name", "born"], forms = ["exact/v1", "date/v1"], bits = 128))]
+struct Found {
+    #[amanat(record_id)]
+    id: String,
+    #[amanat(
+        sealed,
+        index(bits = 128, form = "exact/v1"),
+        token(
+            kind = "pairwise",
+            recipient = "bank",
+            purpose = "loans",
+            form = "exact/v1",
+            epoch = 1,
+            column = "bank"
+        ),
+        token(
+            kind = "reversible",
+            recipient = "court",
+            purpose = "trials",
+            form = "exact/v1",
+            epoch = 1,
+            column = "court"
+        )
+    )]
+    name: String,
+    #[amanat(sealed)]
+    born: Date,
+}
+
+/// Index terms, tokens, and what makes and finds them.
+fn surrogates(prints: &mut Prints, ring: &mut Keyring) {
+    let schema = Found::schema().unwrap();
+    let reserved = RecordSealer::reserve(ring, &schema, 10).unwrap();
+    let mut sealer = RecordSealer::for_keyring(ring, &schema, Engine::Ring, &reserved).unwrap();
+    let found = Found { id: MARKER.to_owned(), name: MARKER.to_owned(), born: born() };
+    let sealed = found.seal(&mut sealer).unwrap();
+    let (term, both) = (sealed.by_name.unwrap(), sealed.by_both.unwrap());
+    let texts = [sealed.loans.clone().unwrap(), sealed.trials.clone().unwrap()];
+    // A term but for its tag and a token but for its header stand for the value.
+    for term in [term, both] {
+        prints.secrets.push(term.as_bytes()[1..].to_vec());
+    }
+    for text in &texts {
+        prints.secrets.push(text.as_str().rsplit_once(':').unwrap().1.into());
+        prints.debug("TokenText", text);
+        prints.debug("Token", &Token::parse(text.as_str()).unwrap());
+        prints.debug("Surrogate", &Surrogate::Token(text.clone()));
+    }
+    prints.debug("IndexTerm", &term);
+    prints.debug("Surrogate", &Surrogate::Term(term));
+    prints.debug("SealedFound", &sealed);
+    prints.debug("RecordSealer", &sealer);
+    let mut finder = Found::finder(ring, "by-name").unwrap();
+    let search = finder.search(&[ValueRef::Text(MARKER)]).unwrap();
+    assert!(search.terms() == [term] && search.found(&found).unwrap());
+    prints.debug("Search", &search);
+    prints.debug("Finder", &finder);
+    let mut maker = Surrogates::new(ring, &schema, &reserved).unwrap();
+    maker.make(0, &found.sealed_values()).unwrap();
+    prints.debug("Surrogates", &maker);
+    let mut index =
+        BlindIndex::new(&ring.index_keys().unwrap(), schema.name(), schema.indexes()[1].spec(), &[]).unwrap();
+    let value = NormalForm::Exact.normalise(ValueRef::Text(MARKER)).unwrap();
+    assert_eq!(index.term(&[&value]).unwrap(), term);
+    prints.debug("BlindIndex", &index);
+    // What names a column says what is wrong, not with which value.
+    let long = MARKER.repeat(60);
+    prints.error(Found { id: MARKER.to_owned(), name: long.clone(), born: born() }.seal(&mut sealer));
+    prints.error(finder.search(&[ValueRef::Text(&long)]).map(drop));
+    let row = serde_json::json!({ "by-name": MARKER, "by-both": null, "id": MARKER, "name": null });
+    prints.text(&serde_json::from_value::<SealedFound>(row).unwrap_err());
+    prints.error(TokenText::parse(MARKER));
+    prints.error(IndexTerm::from_text(MARKER));
+
+    let (keys, tokens_reserved) = (ring.token_keys().unwrap(), &reserved[1]);
+    let (bank, epoch) = (Audience::new("bank", "loans").unwrap(), keys.primary_epoch().unwrap());
+    let mut pairwise = PairwiseTokens::new(&keys, &bank, epoch, &[]).unwrap();
+    prints.debug("Token", &pairwise.make(&value).unwrap());
+    prints.debug("PairwiseTokens", &pairwise);
+    let mut expiring = ExpiringTokens::new(&keys, &bank, epoch, tokens_reserved).unwrap();
+    prints.debug("Token", &expiring.make(&value, time(9)).unwrap());
+    prints.debug("ExpiringTokens", &expiring);
+    let number = "9990198765432";
+    prints.secrets.push(number.into());
+    let cnic = NormalForm::Identifier(Identifier::Cnic).normalise(ValueRef::Text(number)).unwrap();
+    let preserving = PreservingTokens::new(&keys, &Identifier::Cnic, &bank, epoch, &[]).unwrap();
+    prints.secrets.push(preserving.make(&cnic).unwrap().as_bytes().to_vec());
+    prints.debug("PreservingTokens", &preserving);
+    prints.debug("Token", &preserving.labelled(&cnic).unwrap());
+    let vaulted = VaultedTokens::new(ring, &bank, epoch, &NormalForm::Exact, &reserved[0], &[]).unwrap();
+    prints.debug("VaultedTokens", &vaulted);
+    let (scope, envelope) = (vaulted.scope().to_owned(), sealed.name.as_bytes().to_vec());
+    let entry = VaultEntry::new(*b"Marker-Gulbadan-", scope, term, envelope);
+    prints.debug("VaultEntry", &entry);
+    let mut tracer = Tracer::new(ring.token_keys().unwrap(), Vec::new(), &[]).unwrap();
+    tracer.leak(&Token::parse(texts[0].as_str()).unwrap());
+    tracer.row(&value, |_, _| {});
+    prints.debug("Tracer", &tracer);
 }
 
 fn records(prints: &mut Prints, ring: &Keyring, allowance: &amanat::Allowance) {
