@@ -21,29 +21,43 @@ use crate::value::{Value, ValueRef};
 /// `Citizen` itself a `Debug` that prints the name only and a `Drop` that wipes every field that is not clear. `Citizen` has no `Serialize`,
 /// and deriving one is refused. A type with `Drop` is not taken apart by moving fields out: borrow, clone, or `mem::take` a field.
 ///
-/// | type | record id | sealed field | masked field | clear field | serde |
-/// |---|---|---|---|---|---|
-/// | `Citizen` | plain | plain | plain, or the mask once opened | as it is | none |
-/// | `SealedCitizen` | as it is | [`SealedField`]; [`Mixed`] with `migration = "mixed"`; `Option` with `absence = "visible"` | mask | as it is | both ways, by column |
-/// | `MaskedCitizen` | left out | mask | mask | as it is | `Serialize` |
+/// | type | record id | sealed field | masked field | clear field | index, kept token | serde |
+/// |---|---|---|---|---|---|---|
+/// | `Citizen` | plain | plain | plain, or the mask once opened | as it is | none | none |
+/// | `SealedCitizen` | as it is | [`SealedField`]; [`Mixed`] with `migration = "mixed"`; `Option` with `absence = "visible"` | mask | as it is | `Option` of [`IndexTerm`](crate::index::IndexTerm), of [`TokenText`](crate::surrogate::TokenText) | both ways, by column |
+/// | `MaskedCitizen` | left out | mask | mask | as it is | none | `Serialize` |
 ///
 /// Attributes of the struct, `#[amanat(…)]`: `table = "name"`, and `encoding = "text"` (default) or `"binary"`.
-/// Each field has exactly one of `record_id`, `sealed`, `masked` (or `masked = "last-4"`) and `clear`. Several `record_id` fields make a
-/// composite id, in order. Any field may have `column`, and every field but those of the record id `name` (both by default the Rust name).
-/// Sealed fields may have `pad = 64`, `mask`, `family`, `absence` and `migration`, with the words of the schema file.
+/// Each field has exactly one of `record_id`, `sealed`, `masked` (or `masked = "last-4"`, `"identifier"`) and `clear`. Several `record_id`
+/// fields make a composite id, in order. Any field may have `column`, and every field but those of the record id `name` (both by default
+/// the Rust name). Sealed fields may have `pad = 64`, `mask`, `family`, `absence` and `migration`; sealed and masked ones of text
+/// `identifier = "cnic"`: all with the words of the schema file.
+///
+/// What stands beside sealed fields, again in the words of the schema file (SPEC chapter 7):
+///
+/// | attribute | of | in `SealedCitizen` |
+/// |---|---|---|
+/// | `index(bits = 40)`, with `name` (default: `by-` and the field's name), `column`, `form`, `invalid` | a sealed field, once or several times | `by_cnic` for the name `by-cnic` |
+/// | `index(name = "…", fields = ["…", "…"], bits = 24)`, with `forms`, `column`, `invalid` | the struct | the same |
+/// | `token(kind = "pairwise", recipient = "…", purpose = "…", epoch = 1)`, with `name` (default: the purpose; without a purpose it is the purpose too), `form`, `column`, `reveal`, `mask`, `invalid` | a sealed field, once or several times | only with `column`: `voter_roll` for the name `voter-roll` |
+///
+/// The normal form is that of the field's `identifier`, `date/v1` for a [`Date`](crate::Date), or what `form` says; patterns of a
+/// registry's own need a schema file. A sealer of such a type is made by [`RecordSealer::for_keyring`]; rows are found by
+/// [`finder`](Self::finder). Term and token are `None` for what is visibly absent, and in rows that were stored before their column was.
+/// Why no identifier is hashed without a key is measured by `examples/brute_force.rs`.
 ///
 /// Limits: structs with named fields, without generic parameters.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
-/// use amanat::Record;
+/// use amanat::{Record, ValueRef};
 ///
 /// #[derive(Record)]
 /// #[amanat(table = "citizens")]
 /// struct Citizen {
 ///     #[amanat(record_id)]
 ///     id: String,
-///     #[amanat(sealed, mask = "last-4")]
+///     #[amanat(sealed, identifier = "cnic", index(bits = 40, column = "cnic_index"))]
 ///     cnic: String,
 ///     #[amanat(sealed, pad = 64)]
 ///     name: String,
@@ -52,20 +66,26 @@ use crate::value::{Value, ValueRef};
 /// }
 ///
 /// # fn main() -> amanat::error::Result<()> {
-/// # use amanat::keys::{KeyFile, NewSlot, Purpose};
+/// # use amanat::keys::{KeyFile, NewSlot};
 /// # use amanat::{Engine, Keyring, Name, OpenOptions, RecordOpener, RecordSealer, SealedRecord, Timestamp};
 /// # let slot = NewSlot { label: "main", kek: &KeyFile::generate()? };
 /// # let mut ring = Keyring::create(Name::new("demo-registry")?, &slot, Timestamp::from_unix_seconds(1_795_000_000)?)?;
-/// # let allowance = ring.reserve(Purpose::Field, 1_000)?;
-/// # let keys = ring.field_keys()?;
-/// let mut sealer = RecordSealer::new(&keys, &Citizen::schema()?, Engine::default(), &allowance)?;
-/// let mut opener = RecordOpener::new(&keys, &Citizen::schema()?, &OpenOptions::default())?;
-/// let citizen = Citizen { id: "r-1".into(), cnic: "9990112345671".into(), name: "Invented Name".into(), district: 7 };
+/// let reserved = RecordSealer::reserve(&mut ring, &Citizen::schema()?, 1_000)?;
+/// // Here the keyring is written: what was reserved is counted before it is used.
+/// let mut sealer = RecordSealer::for_keyring(&ring, &Citizen::schema()?, Engine::default(), &reserved)?;
+/// let mut opener = RecordOpener::new(&ring.field_keys()?, &Citizen::schema()?, &OpenOptions::default())?;
+/// let citizen = Citizen { id: "r-1".into(), cnic: "99901-1234567-1".into(), name: "Invented Name".into(), district: 7 };
 ///
 /// let sealed: SealedCitizen = citizen.seal(&mut sealer)?;
 /// assert_eq!(sealed.open(&mut opener)?.name, "Invented Name");
-/// assert_eq!(citizen.masked().cnic.as_str(), "*********5671");
+/// assert_eq!(citizen.masked().cnic.as_str(), "*****-***4567-*");
 /// assert_eq!(format!("{citizen:?}"), "Citizen { .. }");
+///
+/// let mut by_cnic = Citizen::finder(&ring, "by-cnic")?;
+/// let search = by_cnic.search(&[ValueRef::Text("9990112345671")])?;
+/// // SELECT … WHERE cnic_index IN (search.terms())
+/// assert_eq!(sealed.by_cnic, search.terms().first().copied());
+/// assert!(search.found(&sealed.open(&mut opener)?)?);
 /// # Ok(())
 /// # }
 /// ```
