@@ -20,6 +20,7 @@ const CIPHER_CRATES: &[&str] = &[
     "getrandom",
     "hkdf",
     "hmac",
+    "hpke",
     "ring",
     "sha2",
 ];

@@ -3,17 +3,23 @@
 //! All values are made up.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::cast_precision_loss, reason = "counts of a million are exact in f64")]
 
 mod common;
 
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+
 use amanat::identifier::{CheckDigit, Identifier, Pattern};
-use amanat::keys::Purpose;
+use amanat::index::IndexTerm;
+use amanat::keys::{KeyFile, Purpose};
 use amanat::normal::{Normal, NormalForm};
 use amanat::token::{
-    Audience, Epoch, ExpiringTokens, PairwiseTokens, PreservingTokens, ReversibleTokens, Suspect, Token,
-    TokenKind, Tracer,
+    Audience, Epoch, ExpiringTokens, PairwiseTokens, PreservingTokens, RecipientPublicKey,
+    RecipientSecretKey, ReversibleTokens, SealedToken, Suspect, Token, TokenKind, TokenMaker, TokenOpener,
+    TokenPlan, Tracer, Translator, Vault, VaultEntry, VaultedTokens,
 };
-use amanat::{Keyring, Kind, Value, ValueRef};
+use amanat::{Error, Keyring, KeyringFile, Kind, SecretBytes, Timestamp, Value, ValueRef};
 use common::{name, refused, ring, time};
 
 fn audience() -> Audience {
@@ -305,4 +311,437 @@ fn a_leak_of_a_compromised_epoch_is_traced_by_breaking_the_glass() {
         assert_eq!(unusable.filter(|error| error.kind() == Kind::KeyUnusable).count(), 4 - count);
         assert_eq!(traced(&mut tracer, &value).len(), count);
     }
+}
+
+/// A vault in memory, for one thread.
+#[derive(Default)]
+struct MemoryVault {
+    entries: BTreeMap<[u8; 16], VaultEntry>,
+    before: Option<BTreeMap<[u8; 16], VaultEntry>>,
+}
+
+impl Vault for MemoryVault {
+    fn begin(&mut self) -> Result<(), Error> {
+        self.before = Some(self.entries.clone());
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.before = None;
+        Ok(())
+    }
+
+    fn roll_back(&mut self) {
+        self.entries = self.before.take().unwrap_or_default();
+    }
+
+    fn by_terms(&mut self, terms: &[IndexTerm]) -> Result<Vec<VaultEntry>, Error> {
+        Ok(self.entries.values().filter(|entry| terms.contains(&entry.term)).cloned().collect())
+    }
+
+    fn by_body(&mut self, body: &[u8; 16]) -> Result<Option<VaultEntry>, Error> {
+        Ok(self.entries.get(body).cloned())
+    }
+
+    fn has_tag(&mut self, tag: u8) -> Result<bool, Error> {
+        Ok(self.entries.values().any(|entry| entry.term.tag() == tag))
+    }
+
+    fn insert(&mut self, entry: &VaultEntry) -> Result<(), Error> {
+        assert!(self.before.is_some(), "only in a section");
+        assert!(self.entries.insert(entry.body, entry.clone()).is_none());
+        Ok(())
+    }
+
+    fn replace(&mut self, old: &VaultEntry, new: &VaultEntry) -> Result<bool, Error> {
+        let found = self.entries.get_mut(&old.body).filter(|entry| *entry == old);
+        Ok(found.map(|entry| *entry = new.clone()).is_some())
+    }
+
+    fn remove(&mut self, body: &[u8; 16]) -> Result<bool, Error> {
+        Ok(self.entries.remove(body).is_some())
+    }
+
+    fn page(
+        &mut self,
+        scope: &str,
+        after: Option<&[u8; 16]>,
+        count: usize,
+    ) -> Result<Vec<VaultEntry>, Error> {
+        let later = self.entries.values().filter(|entry| after.is_none_or(|after| entry.body > *after));
+        Ok(later.filter(|entry| entry.scope == scope).take(count).cloned().collect())
+    }
+
+    fn scopes(&mut self) -> Result<Vec<String>, Error> {
+        let scopes: HashSet<String> = self.entries.values().map(|entry| entry.scope.clone()).collect();
+        Ok(scopes.into_iter().collect())
+    }
+}
+
+/// Makes a token of any kind.
+fn make(
+    keyring: &mut Keyring,
+    kind: TokenKind,
+    at: u64,
+    value: &Normal,
+    vault: &mut MemoryVault,
+) -> Result<Token, Error> {
+    let plan = TokenPlan {
+        kind,
+        audience: &audience(),
+        epoch: epoch(at),
+        form: value.form(),
+        expires: Some(time(1_000)),
+    };
+    let key = TokenMaker::key_for_messages(keyring, kind, epoch(at))?;
+    let messages = key.map(|key| keyring.reserve_under(key, 100)).transpose()?;
+    TokenMaker::new(keyring, &plan, messages.as_ref())?.make(value, Some(vault))
+}
+
+/// Opens a token of any kind that can be.
+fn open(keyring: &Keyring, token: &Token, vault: &mut MemoryVault) -> Result<Option<Normal>, Error> {
+    TokenOpener::new(keyring, token.header(), &cnic_form(), &[])?.open(token, time(0), Some(vault))
+}
+
+const LETTERS: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+
+/// The text with the check symbols that fit it (BIP 350), whatever stood there: what a forger writes.
+fn with_checks(header: &str, symbols: &str) -> String {
+    let value = |letter: u8| LETTERS.iter().position(|other| *other == letter).unwrap();
+    let data: Vec<usize> = symbols.bytes().map(value).collect();
+    let expanded = header.bytes().map(|byte| usize::from(byte >> 5)).chain([0]);
+    let expanded = expanded.chain(header.bytes().map(|byte| usize::from(byte & 31)));
+    let step = |state: usize, value: usize| {
+        let generator = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
+        let folded = (0..5).filter(|bit| state >> 25 >> bit & 1 == 1).map(|bit| generator[bit]);
+        folded.fold((state & 0x01ff_ffff) << 5 ^ value, |state, term| state ^ term)
+    };
+    let state = expanded.chain(data).chain([0; 6]).fold(1, step) ^ 0x2bc8_30a3;
+    let checks: String = (0..6).map(|place| char::from(LETTERS[state >> (25 - 5 * place) & 31])).collect();
+    format!("{header}1{symbols}{checks}")
+}
+
+/// A token with another kind, epoch, recipient or purpose, its check symbols right.
+fn rewritten(token: &Token, place: usize, new: &str) -> Token {
+    let text = token.to_text();
+    let (header, rest) = text.rsplit_once(':').unwrap();
+    let mut parts: Vec<&str> = header.split(':').collect();
+    parts[place] = new;
+    let symbols = &rest[1..rest.len() - 6];
+    assert_eq!(with_checks(&format!("{header}:"), symbols), text);
+    Token::parse(&with_checks(&format!("{}:", parts.join(":")), symbols)).unwrap()
+}
+
+#[test]
+fn a_token_whose_header_was_rewritten_proves_nothing_and_opens_to_nothing() {
+    let mut keyring = ring();
+    next_epoch(&mut keyring);
+    let mut vault = MemoryVault::default();
+    let value = cnic(3_520_212_345_671);
+    for kind in TokenKind::ALL {
+        let token = make(&mut keyring, kind, 1, &value, &mut vault).unwrap();
+        for (place, new) in [(2, "2"), (3, "bank"), (4, "loans")] {
+            let forged = rewritten(&token, place, new);
+            match kind {
+                TokenKind::Pairwise => {
+                    let header = forged.header();
+                    let mut tokens = pairwise(&keyring, header.audience(), header.epoch().get().into());
+                    assert!(!tokens.proves(&forged) && !tokens.is_of(&forged, &value));
+                }
+                // Without integrity: it opens, to somebody else.
+                TokenKind::Preserving => {
+                    assert!(!open(&keyring, &forged, &mut vault).unwrap().unwrap().matches(&value));
+                }
+                TokenKind::Reversible if place == 2 => {
+                    refused(open(&keyring, &forged, &mut vault), Kind::UnknownKey, "");
+                }
+                _ => refused(open(&keyring, &forged, &mut vault), Kind::Unauthentic, ""),
+            }
+            // The maker of the true header does not take it at all.
+            let mut tracer = Tracer::new(keyring.token_keys().unwrap(), Vec::new(), &[]).unwrap();
+            tracer.leak(&forged);
+            assert!(traced(&mut tracer, &value).is_empty());
+            assert!(tracer.groups()[0].proved().unwrap_or_default() == 0);
+        }
+    }
+    // One kind for another, where the data have the same length or any.
+    let change = |token: &Token, letter: &str| rewritten(token, 1, letter);
+    let made: Vec<Token> =
+        TokenKind::ALL.map(|kind| make(&mut keyring, kind, 1, &value, &mut vault).unwrap()).into();
+    let [x, p, _, r, v] = made.as_slice() else { panic!() };
+    assert!(!pairwise(&keyring, &audience(), 1).proves(&change(v, "p")));
+    refused(open(&keyring, &change(p, "v"), &mut vault), Kind::Unauthentic, "");
+    refused(open(&keyring, &change(r, "x"), &mut vault), Kind::Unauthentic, "");
+    assert!(open(&keyring, &change(x, "r"), &mut vault).is_err());
+    refused(open(&keyring, &change(p, "f"), &mut vault), Kind::Malformed, "normal form");
+    refused(open(&keyring, p, &mut vault), Kind::Unsupported, "irreversible");
+}
+
+#[test]
+fn a_recipient_stays_at_its_epoch_whatever_becomes_of_other_keys() {
+    let mut keyring = ring();
+    let mut vault = MemoryVault::default();
+    let value = cnic(42);
+    let lasting = [TokenKind::Pairwise, TokenKind::Preserving, TokenKind::Reversible, TokenKind::Vaulted];
+    let first = keyring.token_keys().unwrap().primary();
+    let before = lasting.map(|kind| make(&mut keyring, kind, 1, &value, &mut vault).unwrap());
+    let expiring = make(&mut keyring, TokenKind::Expiring, 1, &value, &mut vault).unwrap();
+    assert_eq!(keyring.token_keys().unwrap().primary_epoch().unwrap(), epoch(1));
+
+    next_epoch(&mut keyring);
+    assert_eq!(keyring.token_keys().unwrap().primary_epoch().unwrap(), epoch(2));
+    let still = lasting.map(|kind| make(&mut keyring, kind, 1, &value, &mut vault).unwrap());
+    assert_eq!(before, still);
+    let moved = lasting.map(|kind| make(&mut keyring, kind, 2, &value, &mut vault).unwrap());
+    assert!(moved.iter().all(|token| !before.contains(token)));
+
+    let resolves = |keyring: &Keyring, token: &Token, vault: &mut MemoryVault| match token.header().kind() {
+        TokenKind::Pairwise => {
+            let (keys, header) = (keyring.token_keys()?, token.header());
+            let mut tokens = PairwiseTokens::new(&keys, header.audience(), header.epoch(), &[])?;
+            Ok(tokens.proves(token) && tokens.is_of(token, &value))
+        }
+        _ => open(keyring, token, vault).map(|found| found.is_some_and(|found| found.matches(&value))),
+    };
+    let old: Vec<Token> = before.into_iter().chain([expiring]).collect();
+    keyring.deactivate(first, time(1)).unwrap();
+    for token in &old {
+        assert!(resolves(&keyring, token, &mut vault).unwrap(), "{token:?}");
+        let kind = token.header().kind();
+        refused(make(&mut keyring, kind, 1, &value, &mut vault), Kind::KeyUnusable, "");
+    }
+    keyring.destroy(first, time(2)).unwrap();
+    for token in &old {
+        refused(resolves(&keyring, token, &mut vault), Kind::KeyUnusable, "destroyed");
+    }
+    for token in &moved {
+        assert!(resolves(&keyring, token, &mut vault).unwrap());
+    }
+    refused(make(&mut keyring, TokenKind::Pairwise, 3, &value, &mut vault), Kind::UnknownKey, "epoch 3");
+}
+
+#[test]
+fn an_expiring_token_opens_until_its_last_second() {
+    let mut keyring = ring();
+    let mut tokens = expiring(&mut keyring, &audience(), 1);
+    let value = cnic(1);
+    let token = tokens.make(&value, time(100)).unwrap();
+    assert_ne!(tokens.make(&value, time(100)).unwrap(), token);
+    assert_eq!(ExpiringTokens::claimed_expiry(&token).unwrap(), time(100));
+    assert_eq!(text(&tokens.open(&token, time(99)).unwrap()), "0000000000001");
+    refused(tokens.open(&token, time(100)), Kind::Expired, "expired");
+    refused(tokens.open(&token, time(101)), Kind::Expired, "expired");
+    let ends = Timestamp::from_unix_seconds(253_402_300_799).unwrap();
+    let last = tokens.make(&value, ends).unwrap();
+    refused(tokens.open(&last, ends), Kind::Expired, "");
+    tokens.open(&last, Timestamp::from_unix_seconds(253_402_300_798).unwrap()).unwrap();
+    // A later expiry written over it: not authentic, and not said to be expired either. The first symbols are of the expiry.
+    let text = token.to_text();
+    let (header, rest) = text.rsplit_once(':').unwrap();
+    let symbols = rest[1..rest.len() - 6].to_owned();
+    let forged = with_checks(&format!("{header}:"), &format!("p{}", &symbols[1..]));
+    let forged = Token::parse(&forged).unwrap();
+    assert!(
+        ExpiringTokens::claimed_expiry(&forged).is_err()
+            || ExpiringTokens::claimed_expiry(&forged).unwrap() > time(100)
+    );
+    for now in [time(0), ends] {
+        refused(tokens.open(&forged, now), Kind::Unauthentic, "");
+    }
+}
+
+#[test]
+fn a_token_of_one_audience_becomes_one_of_another_for_its_recipient_alone() {
+    let mut keyring = ring();
+    let mut vault = MemoryVault::default();
+    let value = cnic(3_520_212_345_671);
+    let secret = RecipientSecretKey::generate().unwrap();
+    for from in [TokenKind::Expiring, TokenKind::Preserving, TokenKind::Reversible, TokenKind::Vaulted] {
+        let token = make(&mut keyring, from, 1, &value, &mut vault).unwrap();
+        for kind in TokenKind::ALL {
+            let key = TokenMaker::key_for_messages(&keyring, kind, epoch(1)).unwrap();
+            let messages = key.map(|key| keyring.reserve_under(key, 10).unwrap());
+            let form = cnic_form();
+            let (audience, expires) = (&bank(), Some(time(50)));
+            let plan = TokenPlan { kind, audience, epoch: epoch(1), form: &form, expires };
+            let opener = TokenOpener::new(&keyring, token.header(), &form, &[]).unwrap();
+            let maker = TokenMaker::new(&keyring, &plan, messages.as_ref()).unwrap();
+            let mut translator = Translator::new(opener, maker);
+            let made = translator.translate(&token, time(0), Some(&mut vault)).unwrap().unwrap();
+            assert_eq!((made.header().kind(), made.header().audience()), (kind, &bank()));
+            if kind == TokenKind::Pairwise {
+                assert!(pairwise(&keyring, &bank(), 1).is_of(&made, &value));
+            } else {
+                assert!(open(&keyring, &made, &mut vault).unwrap().unwrap().matches(&value));
+            }
+            let sealed = SealedToken::seal(&made, &secret.public(), keyring.registry()).unwrap();
+            assert_eq!(sealed.open(&secret, keyring.registry(), &bank()).unwrap(), made);
+            if kind == TokenKind::Vaulted || from == TokenKind::Vaulted {
+                let missing = translator.translate(&token, time(0), None);
+                refused(missing, Kind::Misuse, "vault");
+            }
+        }
+        if from == TokenKind::Vaulted {
+            vault.entries.clear();
+            assert!(open(&keyring, &token, &mut vault).unwrap().is_none());
+        }
+    }
+}
+
+#[test]
+fn a_sealed_token_opens_for_its_key_registry_and_audience_only() {
+    let keyring = ring();
+    let registry = keyring.registry();
+    let token = pairwise(&keyring, &bank(), 1).make(&cnic(1)).unwrap();
+    let secret = RecipientSecretKey::generate().unwrap();
+    let public: RecipientPublicKey = secret.public().to_string().parse().unwrap();
+    assert_eq!(public, secret.public());
+    let again = RecipientSecretKey::parse(&secret.to_text()).unwrap();
+    let sealed = SealedToken::seal(&token, &public, registry).unwrap();
+    assert_ne!(SealedToken::seal(&token, &public, registry).unwrap(), sealed);
+    let read = SealedToken::parse(&sealed.to_text()).unwrap();
+    assert_eq!(read.open(&again, registry, &bank()).unwrap(), token);
+
+    let other = RecipientSecretKey::generate().unwrap();
+    refused(read.open(&other, registry, &bank()), Kind::Unauthentic, "does not open");
+    refused(read.open(&secret, &name("elsewhere"), &bank()), Kind::Unauthentic, "does not open");
+    refused(read.open(&secret, registry, &audience()), Kind::Unauthentic, "does not open");
+    let purpose = Audience::new("bank", "cards").unwrap();
+    refused(read.open(&secret, registry, &purpose), Kind::Unauthentic, "does not open");
+    let bytes = sealed.as_bytes();
+    for place in 1..bytes.len() {
+        let mut changed = bytes.to_vec();
+        changed[place] ^= 1;
+        let changed = SealedToken::from_bytes(&changed).unwrap();
+        refused(changed.open(&secret, registry, &bank()), Kind::Unauthentic, "does not open");
+    }
+    for length in 1..bytes.len() {
+        let cut = SealedToken::from_bytes(&bytes[..length]);
+        assert_eq!(cut.is_ok(), length > 49);
+        assert!(cut.is_err() || cut.unwrap().open(&secret, registry, &bank()).is_err());
+    }
+    refused(SealedToken::from_bytes(&[]), Kind::Malformed, "empty");
+    refused(SealedToken::from_bytes(&[2; 80]), Kind::Unsupported, "version");
+    refused(SealedToken::from_bytes(&[1; 1_073]), Kind::Limit, "1023");
+    refused(SealedToken::parse("amx2.AQ"), Kind::Unsupported, "version");
+    refused(SealedToken::parse("AQ"), Kind::Malformed, "amx1.");
+    refused(SealedToken::parse("amx1.AQ="), Kind::Malformed, "");
+    refused("amk1.AAAA".parse::<RecipientPublicKey>(), Kind::Malformed, "43");
+    let weak: RecipientPublicKey = format!("amk1.{}", "A".repeat(43)).parse().unwrap();
+    refused(SealedToken::seal(&token, &weak, registry), Kind::Malformed, "anybody");
+    let cut = SecretBytes::new(secret.to_text().expose()[..66].to_vec());
+    refused(RecipientSecretKey::parse(&cut), Kind::Malformed, "one line");
+}
+
+#[test]
+fn a_vault_that_fails_midway_is_as_it_was() {
+    let mut keyring = ring();
+    let mut vault = MemoryVault::default();
+    let messages = keyring.reserve(Purpose::Field, 1).unwrap();
+    let mut tokens = VaultedTokens::new(&keyring, &bank(), epoch(1), &cnic_form(), &messages, &[]).unwrap();
+    refused(tokens.make_batch(&mut vault, &[cnic(1), cnic(2)]), Kind::Limit, "messages");
+    assert!(vault.entries.is_empty());
+}
+
+/// The keyring of a test vector: its keys never change, so neither does what the tests below compute.
+fn fixed_keyring() -> Keyring {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/keyring_key_file.txt");
+    let vector = fs::read_to_string(path).unwrap();
+    let (facts, file) = vector.split_once("\nfile:\n").unwrap();
+    let key_file = facts.lines().find_map(|line| line.strip_prefix("key-file: ")).unwrap();
+    let kek = KeyFile::parse(&SecretBytes::new(format!("{key_file}\n").into_bytes())).unwrap();
+    KeyringFile::parse(file.as_bytes()).unwrap().unlock(&kek, None).unwrap()
+}
+
+type Body = [u8; 16];
+
+/// What of two lists, whose rows belong together, an outsider could use to tell that they do. Each test is at five standard deviations.
+fn relations(left: &[Body], right: &[Body]) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let rows = left.len() as f64;
+    let outside = |count: usize, of: f64| (count as f64 - of / 2.0).abs() > 5.0 * of.sqrt() / 2.0;
+    // Half a body in common, anywhere: by chance less than once in ten million runs.
+    let halves = |body: &Body| body.chunks(8).map(|half| half.to_vec()).collect::<Vec<_>>();
+    let known: HashSet<Vec<u8>> = left.iter().flat_map(halves).collect();
+    if right.iter().flat_map(halves).any(|half| known.contains(&half)) {
+        found.push("equal halves");
+    }
+    // Each bit of one is that of the other in half of the rows.
+    let equal_bits = |bit: usize| {
+        let differs = |pair: &(&Body, &Body)| (pair.0[bit / 8] ^ pair.1[bit / 8]) >> (bit % 8) & 1 == 1;
+        left.iter().zip(right).filter(differs).count()
+    };
+    if (0..128).any(|bit| outside(equal_bits(bit), rows)) {
+        found.push("bits");
+    }
+    // Of disjoint pairs of rows half stand in the same order in both.
+    let same_order = |(left, right): (&[Body], &[Body])| (left[0] < left[1]) == (right[0] < right[1]);
+    let pairs = left.chunks_exact(2).zip(right.chunks_exact(2));
+    if outside(pairs.filter(|pair| same_order(*pair)).count(), (rows / 2.0).floor()) {
+        found.push("order");
+    }
+    // First bytes are independent: chi squared over 65,536 cells.
+    let mut cells = vec![0_u32; 1 << 16];
+    left.iter()
+        .zip(right)
+        .for_each(|(left, right)| cells[usize::from(left[0]) << 8 | usize::from(right[0])] += 1);
+    let expected = rows / 65_536.0;
+    let chi: f64 = cells.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
+    if (chi - 65_535.0).abs() > 5.0 * (2.0 * 65_535.0_f64).sqrt() {
+        found.push("first bytes");
+    }
+    found
+}
+
+/// The first 128 bits of the token that was appended.
+fn body_of(text: &[u8]) -> Body {
+    let start = text.windows(2).rposition(|pair| pair == b":1").unwrap() + 2;
+    let (mut body, mut bits, mut held) = (Vec::with_capacity(20), 0, 0_usize);
+    for letter in &text[start..start + 26] {
+        held = held << 5 | LETTERS.iter().position(|other| other == letter).unwrap();
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            body.extend(u8::try_from(held >> bits & 0xff));
+        }
+    }
+    body[..16].try_into().unwrap()
+}
+
+#[test]
+fn what_two_recipients_hold_of_the_same_people_shares_nothing_that_can_be_tested() {
+    // A million in release; fewer where nothing is optimised.
+    let people = if cfg!(debug_assertions) { 50_000 } else { 1_000_000 };
+    let mut keyring = fixed_keyring();
+    let mut makers = [pairwise(&keyring, &audience(), 1), pairwise(&keyring, &bank(), 1)];
+    let other_purpose = Audience::new("bank", "cards").unwrap();
+    let mut sealed = [bank(), other_purpose].map(|audience| {
+        let key = keyring.token_keys().unwrap().primary();
+        let messages = keyring.reserve_under(key, people).unwrap();
+        ReversibleTokens::new(&keyring.token_keys().unwrap(), &audience, epoch(1), &messages).unwrap()
+    });
+    let (mut value, mut out) = (Normal::empty(cnic_form()), Vec::new());
+    let (mut pairwise, mut reversible) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for person in 0..people {
+        let number = format!("{:013}", 1_000_000_000_000 + person);
+        cnic_form().normalise_into(ValueRef::Text(&number), &mut value).unwrap();
+        for (maker, bodies) in makers.iter_mut().zip(&mut pairwise) {
+            out.clear();
+            maker.append(&value, &mut out).unwrap();
+            bodies.push(body_of(&out));
+        }
+        for (maker, bodies) in sealed.iter_mut().zip(&mut reversible) {
+            // The synthetic IV: what stands before it is the same public header for all.
+            let envelope = maker.seal(ValueRef::Text(&number)).unwrap();
+            bodies.push(envelope[18..34].try_into().unwrap());
+        }
+    }
+    assert!(relations(&pairwise[0], &pairwise[1]).is_empty());
+    assert!(relations(&reversible[0], &reversible[1]).is_empty());
+    assert!(relations(&pairwise[1], &reversible[0]).is_empty());
+    // The tests do find what is there: one list given twice, and once more under a mask.
+    let all = ["equal halves", "bits", "order", "first bytes"];
+    assert_eq!(relations(&pairwise[0], &pairwise[0]), all);
+    let masked: Vec<Body> = pairwise[0].iter().map(|body| body.map(|byte| byte ^ 0x33)).collect();
+    assert_eq!(relations(&pairwise[0], &masked), ["bits", "order", "first bytes"]);
 }

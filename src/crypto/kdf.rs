@@ -19,6 +19,8 @@ pub(crate) const WRAP: &[u8] = b"amanat/v1/wrap";
 pub(crate) const KEYRING_MAC: &[u8] = b"amanat/v1/keyring-mac";
 pub(crate) const SLOT: &[u8] = b"amanat/v1/slot";
 pub(crate) const KEK_ID: &[u8] = b"amanat/v1/kek-id";
+/// Label of what HPKE binds, not of a key.
+pub(crate) const TRANSLATION: &[u8] = b"amanat/v1/translation";
 /// Label of associated data, not of a key.
 pub(crate) const WRAPPED_KEY: &[u8] = b"amanat/v1/wrapped-key";
 /// Label of C2SP chunked encryption with AES-256-GCM, its closing zero included.

@@ -6,6 +6,7 @@
 pub(crate) mod aes_gcm;
 pub(crate) mod chunked;
 pub(crate) mod ff1;
+pub(crate) mod hpke;
 pub(crate) mod kdf;
 pub(crate) mod prf;
 pub(crate) mod random;
