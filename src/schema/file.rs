@@ -178,16 +178,10 @@ struct Identifiers(Vec<Identifier>);
 
 impl Identifiers {
     fn check(&self) -> Result<()> {
-        let names = || self.0.iter().map(Identifier::name);
-        if let Some(name) = super::first_repeated(names()) {
+        if let Some(name) = super::first_repeated(self.0.iter().map(Identifier::name)) {
             return Err(Error::schema(format!("identifier `{name}` is declared twice")));
         }
-        match names().find(|name| Identifier::from_name(name).is_ok()) {
-            Some(name) => {
-                Err(Error::schema(format!("`{name}` is the name of an identifier that amanat has already")))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn find(&self, name: &str) -> Result<Identifier> {
