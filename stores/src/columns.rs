@@ -6,7 +6,7 @@
 use amanat::error::{Error, Result};
 use amanat::ident::Name;
 use amanat::mask::Mask;
-use amanat::schema::{FieldPolicy, Mode, TableSchema, TokenPolicy, ValueType};
+use amanat::schema::{Mode, TableSchema, TokenPolicy, ValueType};
 
 /// What a column is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,8 @@ impl Columns {
     #[cfg(feature = "sqlite")]
     pub(crate) fn names(&self, table: &TableSchema) -> Vec<Option<Name>> {
         let mut names = vec![None; self.roles.len()];
-        let fields = table.fields().iter().map(FieldPolicy::name).zip(self.fields.iter().copied().map(Some));
+        let fields =
+            table.fields().iter().map(|policy| policy.name()).zip(self.fields.iter().copied().map(Some));
         let surrogates = surrogate_names(table).zip(self.surrogates.iter().copied());
         for (name, place) in fields.chain(surrogates) {
             let entry = place.and_then(|place| names.get_mut(place));

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use amanat::error::{Error, Result};
 use amanat::ident::{KeyId, Name, Timestamp};
 use amanat::index::{BlindIndex, IndexSpec};
-use amanat::keys::{Field, Kek, KeyInfo, Keyring, Keyset, Purpose};
+use amanat::keys::{Field, Kek, KeyInfo, Keyring, Keyset, Purpose, State as KeyState};
 use amanat::schema::TableSchema;
 use amanat::surrogate::Surrogates;
 use amanat::{Allowance, OpenOptions};
@@ -144,9 +144,11 @@ impl<'a> KeyringSession<'a> {
         let mut allowances = Vec::new();
         for id in Surrogates::token_keys(&state.keyring, table)? {
             let known = state.tokens.iter().find(|known| known.key() == id && known.left() >= need);
+            // A key that makes no tokens any more needs no messages: that its epoch is asked for one is told when that happens.
+            let makes = state.keyring.keys().any(|key| key.id == id && key.state == KeyState::Active);
             let allowance = match known.cloned() {
                 Some(known) => known,
-                None if need == 0 => state.keyring.reserve_under(id, 0)?,
+                None if need == 0 || !makes => state.keyring.reserve_under(id, 0)?,
                 None if rehearsal => self.rehearse(&mut state, id)?,
                 None => self.reserve_under(&mut state, id, need)?,
             };

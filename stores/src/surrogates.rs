@@ -4,7 +4,8 @@
 //! Owns the decision which of them are made anew, and the messages that reversible tokens need. Never opens a value that no surrogate needs.
 
 use amanat::error::{Error, Kind, Result};
-use amanat::schema::TableSchema;
+use amanat::index::IndexTerm;
+use amanat::schema::{Encoding, TableSchema};
 use amanat::surrogate::{StoredSurrogate, Surrogate, Surrogates};
 use amanat::value::ValueRef;
 use amanat::{Allowance, Name};
@@ -13,6 +14,9 @@ use crate::columns::surrogate_names;
 use crate::engine::Effort;
 use crate::session::KeyringSession;
 use crate::tally::Tally;
+
+/// How often messages are reserved for one token: other threads draw on them too, but never on so many.
+const ATTEMPTS: u32 = 3;
 
 /// What is to be stored for an index or token.
 #[derive(Debug, Default)]
@@ -48,6 +52,9 @@ pub(crate) struct SurrogateMaker<'s> {
     /// Messages of reversible tokens, one for each epoch.
     allowances: Vec<Allowance>,
     columns: Vec<Column>,
+    /// How many of the columns are indexes: they come first.
+    indexes: usize,
+    encoding: Encoding,
     effort: Effort,
 }
 
@@ -106,7 +113,8 @@ impl<'s> SurrogateMaker<'s> {
             plan: Plan::Keep,
         };
         let columns = surrogate_names(table).enumerate().map(column).collect();
-        Ok(Some(Self { session, table, surrogates, allowances, columns, effort }))
+        let (indexes, encoding) = (table.indexes().len(), table.encoding());
+        Ok(Some(Self { session, table, surrogates, allowances, columns, indexes, encoding, effort }))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -126,7 +134,14 @@ impl<'s> SurrogateMaker<'s> {
             let at = |error: Error| error.at_field(&column.name);
             let stored = stored(place).map_err(at)?;
             let is = |wanted| column.parts.iter().any(|position| part(*position) == wanted);
-            let current = self.surrogates.is_current(place, stored)?;
+            let current = match (stored, self.encoding) {
+                // A text file holds terms as text, whatever the tables of the schema do.
+                (StoredSurrogate::Text(text), Encoding::Binary) if place < self.indexes => {
+                    let term = IndexTerm::from_text(text).map_err(at)?;
+                    self.surrogates.is_current(place, StoredSurrogate::Bytes(term.as_bytes()))?
+                }
+                _ => self.surrogates.is_current(place, stored)?,
+            };
             *out = match stored {
                 StoredSurrogate::Absent => NewSurrogate::Empty,
                 _ => NewSurrogate::Kept,
@@ -164,12 +179,13 @@ impl<'s> SurrogateMaker<'s> {
     }
 
     fn make_one(&mut self, place: usize, values: &[ValueRef<'_>]) -> Result<Surrogate, Fault> {
+        let mut attempt = 1;
         loop {
             let error = match self.surrogates.make(place, values) {
                 Ok(made) => return Ok(made),
                 Err(error) => error,
             };
-            let used_up = self.allowances.iter().any(|allowance| allowance.left() == 0);
+            let used_up = attempt < ATTEMPTS && self.allowances.iter().any(|allowance| allowance.left() == 0);
             match error.kind() {
                 Kind::Limit if used_up => {}
                 Kind::Limit | Kind::Malformed | Kind::Schema => return Err(Fault::Row(error)),
@@ -179,6 +195,7 @@ impl<'s> SurrogateMaker<'s> {
             let rehearsal = self.effort == Effort::DryRun;
             let made = self.session.surrogates(self.table, 1, rehearsal).map_err(Fault::Run)?;
             (self.surrogates, self.allowances) = made;
+            attempt += 1;
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use amanat::error::Kind;
 use amanat::keys::Purpose;
@@ -92,6 +92,8 @@ fn json_lines_get_members_and_lose_them_when_revealed() {
     let places: Vec<usize> = COLUMNS.iter().map(|name| text.find(&format!("\"{name}\":")).unwrap()).collect();
     assert!(places.is_sorted() && text.contains("\"name_index\":null") && text.ends_with("\"}\n"));
     assert_eq!(registry.protect(JSON, &table, &sealed.bytes).bytes, sealed.bytes);
+    let of_a_database = common::table(&binary());
+    assert_eq!(registry.protect(JSON, &of_a_database, &sealed.bytes).bytes, sealed.bytes);
     assert_eq!(registry.reveal(JSON, &table, &sealed.bytes).bytes, plain.as_bytes());
     let number = text.replace("\"name_index\":null", "\"name_index\":7");
     let done = registry.run(JSON, &table, Task::Protect(Effort::Seal), 1, number.as_bytes()).unwrap();
@@ -152,6 +154,19 @@ fn an_epoch_whose_key_is_retired_keeps_its_tokens_and_makes_none() {
     add_key(&registry, Purpose::Token);
     registry.change(|keyring| keyring.deactivate(first, now()?));
     assert_eq!(registry.protect(CSV, &table, &sealed.bytes).bytes, sealed.bytes);
+    // A recipient is moved off the retired epoch while another stays there.
+    let both = SCHEMA.replacen("pairwise", "reversible", 1);
+    let (before, mut moved) = (common::table(&both), both.clone());
+    moved = moved.replace("recipient = \"revenue\", epoch = 1", "recipient = \"revenue\", epoch = 2");
+    let other = Registry::new();
+    let old = other.protect(CSV, &before, PEOPLE.as_bytes());
+    let first = other.path.unlock(&other.kek).unwrap();
+    let first = first.keys().find(|key| key.purpose == Purpose::Token).unwrap().id;
+    add_key(&other, Purpose::Token);
+    other.change(|keyring| keyring.deactivate(first, now()?));
+    let run = other.protect(CSV, &common::table(&moved), &old.bytes);
+    assert_eq!(counts(&run.tally), [0, 5, 2, 2, 0, 3]);
+
     let run = registry.run(CSV, &table, Task::Protect(Effort::Seal), 1, PEOPLE.as_bytes());
     assert_eq!(run.err().map(|error| error.kind()), Some(Kind::KeyUnusable));
 }
@@ -206,7 +221,7 @@ const ALL_COLUMNS: &str = ", cnic_index BLOB, name_index BLOB, ec_token TEXT, ta
 fn protect(
     registry: &Registry,
     table: &TableSchema,
-    file: &PathBuf,
+    file: &Path,
     task: Task<'_>,
 ) -> amanat::Result<SqliteReport> {
     registry.with_plan(table, task, 2, |plan| {
@@ -220,7 +235,7 @@ fn binary() -> String {
     SCHEMA.replace("record_id = [\"id\"]", "record_id = [\"id\"]\nencoding = \"binary\"")
 }
 
-fn dump(file: &PathBuf, columns: &str) -> Vec<rusqlite::types::Value> {
+fn dump(file: &Path, columns: &str) -> Vec<rusqlite::types::Value> {
     let connection = Connection::open(file).unwrap();
     let mut statement = connection.prepare(&format!("SELECT {columns} FROM people ORDER BY id")).unwrap();
     let count = statement.column_count();

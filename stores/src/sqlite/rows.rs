@@ -149,6 +149,11 @@ impl Rows for SqlRows<'_> {
         match self.value(row, place)? {
             Value::Null => Ok(StoredSurrogate::Absent),
             Value::Blob(bytes) => Ok(StoredSurrogate::Bytes(bytes)),
+            Value::Text(_) if self.table.encoding == Encoding::Binary && position < self.table.indexes => {
+                Err(Error::malformed(
+                    "an index term in text form stands where the schema says `encoding = \"binary\"`",
+                ))
+            }
             Value::Text(text) => Ok(StoredSurrogate::Text(text)),
             Value::Integer(_) | Value::Real(_) => {
                 Err(Error::malformed("a number stands where an index term or token belongs"))

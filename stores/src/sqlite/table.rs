@@ -38,6 +38,8 @@ pub(super) struct SqlTable {
     pub(super) sealed: Vec<Option<usize>>,
     /// Place among `cells` of each index or kept token.
     pub(super) surrogates: Vec<Option<usize>>,
+    /// How many of them are indexes: they come first.
+    pub(super) indexes: usize,
     /// Places among `cells` of the sealed fields that each index or kept token is made from.
     pub(super) parts: Vec<Vec<usize>>,
     /// Triggers that see the rows as they are written.
@@ -98,6 +100,7 @@ impl SqlTable {
             fields: columns.fields.iter().map(|place| cell(*place)).collect(),
             parts: parts.map(|fields| fields.iter().filter_map(|of| part(&of.field)).collect()).collect(),
             sealed,
+            indexes: schema.indexes().len(),
             surrogates: columns.surrogates.iter().map(|place| place.and_then(cell)).collect(),
             cells,
             roles,
