@@ -119,3 +119,29 @@ fn a_batch_allocates_what_its_result_holds_and_a_constant() {
         assert_eq!(opening, 2 + id);
     }
 }
+
+#[derive(Record)]
+#[amanat(table = "numbers")]
+struct Numbered {
+    #[amanat(record_id)]
+    id: i64,
+    #[amanat(sealed, identifier = "cnic", index(bits = 40))]
+    cnic: String,
+}
+
+#[test]
+fn an_index_keeps_no_value_between_rows_and_takes_two_lists_of_borrowed_ones() {
+    let mut ring = ring();
+    let schema = Numbered::schema().unwrap();
+    let reserved = RecordSealer::reserve(&mut ring, &schema, 10_000).unwrap();
+    let mut sealer = RecordSealer::for_keyring(&ring, &schema, Engine::Ring, &reserved).unwrap();
+    let numbered = |id: i64| Numbered { id, cnic: format!("99901{id:08}") };
+    drop(Numbered::seal_all(&[numbered(0)], &mut sealer).unwrap());
+    for count in [64, 1_024] {
+        let rows: Vec<Numbered> = (0..count).map(numbered).collect();
+        let sealing = measure(|| drop(Numbered::seal_all(&rows, &mut sealer).unwrap()));
+        // Each row: its envelope, the list of its values, the list of the index's values.
+        assert_eq!(sealing.count_total, 3 * rows.len() as u64 + 2, "a batch of {count}");
+        assert_eq!(sealing.count_current, 0);
+    }
+}
