@@ -168,7 +168,7 @@ pub(crate) fn append_term(term: &IndexTerm, out: &mut Vec<u8>) {
 }
 
 enum Worker<'a> {
-    Protect(Protector<'a>, Box<SealedRows>, Effort),
+    Protect(Box<Protector<'a>>, Box<SealedRows>, Effort),
     Reveal(Revealer),
 }
 
@@ -185,7 +185,7 @@ impl<'a> Worker<'a> {
 
     fn protect(plan: Plan<'a>, effort: Effort, source: Source) -> Result<Self> {
         let protector = Protector::new(plan.session, plan.table, effort, source)?;
-        Ok(Self::Protect(protector, Box::default(), effort))
+        Ok(Self::Protect(Box::new(protector), Box::default(), effort))
     }
 
     fn work<F: Format>(&mut self, format: &F, batch: &F::Batch, output: &mut Output) -> Result<()> {
