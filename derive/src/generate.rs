@@ -64,10 +64,14 @@ fn record_id(model: &Model) -> TokenStream {
     quote! { ::amanat::context::RecordId::composite(&[#(#texts),*]) }
 }
 
-fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
-    let plain = &model.ident;
-    let (layout, record_id) = (layout(model), record_id(model));
-    let seals = model.fields.iter().map(|field| {
+/// The fields of the sealed form, made from the plain one.
+fn seals(model: &Model) -> impl Iterator<Item = TokenStream> {
+    // Before anything is sealed: a value may have no normal form.
+    let surrogates = model.cells().enumerate().map(|(column, cell)| {
+        let ident = &cell.ident;
+        quote! { #ident: call.surrogate(#column, &values)? }
+    });
+    let fields = model.fields.iter().map(|field| {
         let ident = &field.ident;
         match &field.mode {
             Mode::RecordId | Mode::Clear { .. } => {
@@ -82,21 +86,12 @@ fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
             }
         }
     });
-    let sealed_values = model.fields.iter().filter(|field| matches!(field.mode, Mode::Sealed { .. }));
-    let sealed_values = sealed_values.map(|field| {
-        let ident = &field.ident;
-        quote_spanned! { field.ty.span() => ::amanat::record::FieldValue::as_value(&self.#ident) }
-    });
-    // Before anything is sealed: a value may have no normal form.
-    let surrogates = model.cells().enumerate().map(|(column, cell)| {
-        let ident = &cell.ident;
-        quote! { #ident: call.surrogate(#column, &values)? }
-    });
-    let seals = surrogates.chain(seals);
-    let values = model.cells().next().map(|_| {
-        quote! { let values = <Self as ::amanat::record::Record>::sealed_values(self); }
-    });
-    let masks = model.fields.iter().filter_map(|field| {
+    surrogates.chain(fields)
+}
+
+/// The fields of the masked form.
+fn masks(model: &Model) -> impl Iterator<Item = TokenStream> {
+    model.fields.iter().filter_map(|field| {
         let ident = &field.ident;
         let value = match &field.mode {
             Mode::RecordId => return None,
@@ -104,6 +99,20 @@ fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
             Mode::Masked { .. } | Mode::Sealed { .. } => masked_value(field),
         };
         Some(quote! { #ident: #value })
+    })
+}
+
+fn record_trait(model: &Model, sealed: &Ident, masked: &Ident) -> TokenStream {
+    let plain = &model.ident;
+    let (layout, record_id) = (layout(model), record_id(model));
+    let (seals, masks) = (seals(model), masks(model));
+    let sealed_values = model.fields.iter().filter(|field| matches!(field.mode, Mode::Sealed { .. }));
+    let sealed_values = sealed_values.map(|field| {
+        let ident = &field.ident;
+        quote_spanned! { field.ty.span() => ::amanat::record::FieldValue::as_value(&self.#ident) }
+    });
+    let values = model.cells().next().map(|_| {
+        quote! { let values = <Self as ::amanat::record::Record>::sealed_values(self); }
     });
     quote! {
         #[automatically_derived]
