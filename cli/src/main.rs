@@ -6,7 +6,9 @@
 mod completions;
 mod demo;
 mod exceptions;
+mod export;
 mod fault;
+mod find;
 mod init;
 mod inspect;
 mod keys;
@@ -52,6 +54,8 @@ enum Verb {
     Plan(plan::Args),
     Protect(protect::Args),
     Reveal(reveal::Args),
+    Find(find::Args),
+    Export(export::Args),
     Token(token::Args),
     Inspect(inspect::Args),
     Demo(demo::Args),
@@ -88,6 +92,8 @@ impl Verb {
             Self::Plan(args) => plan::run(args, ui),
             Self::Protect(args) => protect::run(args, ui),
             Self::Reveal(args) => reveal::run(args, ui),
+            Self::Find(args) => find::run(args, ui),
+            Self::Export(args) => export::run(args, ui),
             Self::Token(args) => token::run(args, ui),
             Self::Inspect(args) => inspect::run(args, ui),
             Self::Demo(args) => demo::run(args, ui),

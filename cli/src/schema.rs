@@ -77,10 +77,20 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
 
 /// Reads a schema file.
 pub(crate) fn read(file: &Path) -> Result<Schema> {
+    parse(file, read_bytes(file)?)
+}
+
+/// The bytes of a schema file.
+pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>> {
     let failed = |error| Fault::file("read", file, &error);
     let limit = u64::try_from(MAX_SCHEMA_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     File::open(file).and_then(|opened| opened.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// The schema in a file's bytes.
+pub(crate) fn parse(file: &Path, bytes: Vec<u8>) -> Result<Schema> {
     let text = String::from_utf8(bytes)
         .map_err(|_| Fault::new(format!("{}: a schema file is text in UTF-8", file.display())))?;
     Schema::from_toml(&text).map_err(|error| Fault::from(error).about(file.display()))

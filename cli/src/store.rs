@@ -118,7 +118,7 @@ impl StoreArgs {
     }
 
     /// An error of the store: one of the data names it.
-    fn fault(&self, error: Error) -> Fault {
+    pub(crate) fn fault(&self, error: Error) -> Fault {
         let of_data = matches!(error.kind(), Kind::Schema | Kind::Malformed | Kind::Store);
         let named = of_data && !is_dash(&self.store);
         let fault = Fault::from(error);

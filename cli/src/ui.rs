@@ -82,6 +82,11 @@ impl Ui {
         self.err_terminal
     }
 
+    /// Whether standard output is a terminal.
+    pub(crate) const fn is_shown(&self) -> bool {
+        self.out_terminal
+    }
+
     /// Draws text for standard output.
     pub(crate) fn paint<'a>(&self, style: Style, text: &'a str) -> Cow<'a, str> {
         if self.out_terminal { self.draw(style, text) } else { Cow::Borrowed(text) }

@@ -38,6 +38,16 @@ impl UnlockArgs {
         KeyringPath::open(&self.keyring)
     }
 
+    /// The files that a run with this keyring reads, which nothing may be written over.
+    pub(crate) fn sources(&self) -> Vec<(&'static str, PathBuf)> {
+        let path = self.path();
+        let mut sources =
+            vec![("keyring", path.path().to_path_buf()), ("the keyring's pin", path.pin_path())];
+        sources.extend(self.kek.key_file.clone().map(|file| ("key file", file)));
+        sources.extend(self.kek.passphrase_file.clone().map(|file| ("passphrase file", file)));
+        sources
+    }
+
     /// The unlocked keyring.
     pub(crate) fn unlock(&self) -> Result<Keyring> {
         let kek = self.kek()?;

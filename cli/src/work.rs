@@ -118,14 +118,9 @@ impl WorkArgs {
         let plan = Plan { session: &session, table, task: wish.task, jobs };
         let sql_table = self.sql_table.as_deref().unwrap_or(table.name().as_str());
         let total = if self.quiet { None } else { self.total(format, plan, sql_table)? };
-        let mut watcher = Watcher {
-            ui,
-            progress: Progress::new(ui, wish.verb, self.quiet, total),
-            exceptions: Exceptions::new(exceptions_path),
-            by_rows: format == Format::Sqlite,
-            quiet: self.quiet,
-            told: 0,
-        };
+        let progress = Progress::new(ui, wish.verb, self.quiet, total);
+        let mut watcher = Watcher::new(ui, progress, exceptions_path, self.quiet);
+        watcher.by_rows = format == Format::Sqlite;
         let ran = self.execute(format, plan, wish, sql_table, &target, &mut watcher);
         let elapsed = watcher.progress.finish();
         // Whatever came of the run, nothing seals any more, and what was refused is worth knowing.
@@ -280,29 +275,14 @@ impl WorkArgs {
 
     /// Refuses to write over a file that the run reads, whatever `--force` says.
     fn is_no_source(&self, path: &Path, role: &str) -> Result<()> {
-        let keyring = self.unlock.path();
-        let (pin, kek) = (keyring.pin_path(), &self.unlock.kek);
-        let sources = [
-            ("input", Some(self.input.as_path()).filter(|path| !is_dash(path))),
-            ("schema", Some(self.schema.as_path())),
-            ("keyring", Some(keyring.path())),
-            ("the keyring's pin", Some(pin.as_path())),
-            ("key file", kek.key_file.as_deref()),
-            ("passphrase file", kek.passphrase_file.as_deref()),
-        ];
-        let source = sources.iter().find(|(_, source)| source.is_some_and(|source| is_same(source, path)));
-        source.map_or(Ok(()), |(source, _)| Err(at_once(path, source, role)))
+        let keyring = self.unlock.sources();
+        let mut sources = vec![("input", self.input.as_path()), ("schema", self.schema.as_path())];
+        sources.extend(keyring.iter().map(|(role, path)| (*role, path.as_path())));
+        is_no_source(path, role, &sources)
     }
 
     fn may_write(&self, path: &Path, role: &str) -> Result<()> {
-        match std::fs::symlink_metadata(path) {
-            Ok(found) if !found.is_file() => {
-                Err(Fault::new(format!("{} is there already and is no ordinary file", path.display())))
-            }
-            Ok(_) if !self.force => Err(Fault::new(format!("{} is there already", path.display()))
-                .help(format!("name another {role}, or overwrite it with --force"))),
-            _ => Ok(()),
-        }
+        may_write(path, role, self.force)
     }
 
     /// Steps of the run, for the time that is left: rows of a table, bytes of a file.
@@ -335,13 +315,20 @@ impl WorkArgs {
 }
 
 /// Passes on what happens during a run.
-struct Watcher<'a> {
+pub(crate) struct Watcher<'a> {
     ui: &'a Ui,
-    progress: Progress<'a>,
-    exceptions: Exceptions,
+    pub(crate) progress: Progress<'a>,
+    pub(crate) exceptions: Exceptions,
     by_rows: bool,
     quiet: bool,
     told: u64,
+}
+
+impl<'a> Watcher<'a> {
+    /// Lists refused rows at a path, if there is one, and tells the first of them unless it shall be quiet. Counts progress in rows.
+    pub(crate) fn new(ui: &'a Ui, progress: Progress<'a>, exceptions: Option<PathBuf>, quiet: bool) -> Self {
+        Self { ui, progress, exceptions: Exceptions::new(exceptions), by_rows: true, quiet, told: 0 }
+    }
 }
 
 impl Observer for Watcher<'_> {
@@ -356,6 +343,24 @@ impl Observer for Watcher<'_> {
 
     fn progress(&mut self, rows: u64, input_bytes: u64) {
         self.progress.tell(rows, if self.by_rows { rows } else { input_bytes });
+    }
+}
+
+/// Refuses to write over one of the files that a run reads.
+pub(crate) fn is_no_source(path: &Path, role: &str, sources: &[(&str, &Path)]) -> Result<()> {
+    let source = sources.iter().find(|(_, source)| !is_dash(source) && is_same(source, path));
+    source.map_or(Ok(()), |(source, _)| Err(at_once(path, source, role)))
+}
+
+/// Refuses to write over another file unless told to.
+pub(crate) fn may_write(path: &Path, role: &str, force: bool) -> Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            Err(Fault::new(format!("{} is there already and is no ordinary file", path.display())))
+        }
+        Ok(_) if !force => Err(Fault::new(format!("{} is there already", path.display()))
+            .help(format!("name another {role}, or overwrite it with --force"))),
+        _ => Ok(()),
     }
 }
 

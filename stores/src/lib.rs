@@ -9,6 +9,7 @@ mod columns;
 pub mod csv_file;
 pub mod durable;
 pub mod engine;
+pub mod export;
 pub mod find;
 mod json;
 pub mod json_lines;
