@@ -192,6 +192,20 @@ fn a_value_without_a_normal_form_refuses_its_row_or_is_skipped() {
 }
 
 #[test]
+fn a_new_value_over_a_sealed_one_gets_its_own_term() {
+    let (registry, table) = (Registry::new(), table(SCHEMA));
+    let old = cells(&registry.protect(CSV, &table, PEOPLE.as_bytes()).bytes);
+    let mut rows = old.clone();
+    rows[1][1] = "35202-7654321-1".to_owned();
+    let lines: Vec<String> = rows.iter().map(|row| row.join(",")).collect();
+    let done = registry.protect(CSV, &table, lines.join("\n").as_bytes());
+    assert_eq!((counts(&done.tally), done.tally.sealed), ([1, 4, 2, 2, 0, 3], 1));
+    let new = cells(&done.bytes);
+    assert!([4, 6, 7].iter().all(|place| new[1][*place] != old[1][*place]));
+    assert_eq!((&new[1][5], &new[2..]), (&old[1][5], &old[2..]));
+}
+
+#[test]
 fn a_value_that_was_taken_away_takes_its_term_along() {
     let (registry, table) = (Registry::new(), table(SCHEMA));
     let mut rows = cells(&registry.protect(CSV, &table, PEOPLE.as_bytes()).bytes);
