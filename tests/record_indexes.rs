@@ -268,6 +268,17 @@ fn rows_are_found_however_the_value_is_typed_and_candidates_are_compared() {
         assert!(search.terms().contains(&term.unwrap()));
     }
 
+    // Rows under a compromised key are found only by whoever names it.
+    let old = ring.index_keys().unwrap().infos().map(|info| info.id).find(|id| *id != key).unwrap();
+    ring.compromise(old, time(7)).unwrap();
+    let schema = Citizen::schema().unwrap();
+    for (named, terms) in [(&[][..], 1), (&[old][..], 2)] {
+        let mut finder = Finder::new(&ring, &schema, "by-cnic", named).unwrap();
+        let search = finder.search(&[ValueRef::Text("9990112345673")]).unwrap();
+        assert_eq!(search.terms().len(), terms);
+        assert_eq!(search.terms().contains(&sealed.by_cnic.unwrap()), terms == 2);
+    }
+
     refused(by_cnic.search(&[]).map(drop), Kind::Misuse, "one value for each field of the index");
     let typo = by_cnic.search(&[ValueRef::Text("99901-123")]).map(drop);
     refused(typo, Kind::Malformed, "field cnic: not a `cnic`: expected 13 digits");

@@ -221,3 +221,25 @@ fn is_date(ty: &Type) -> bool {
     let Type::Path(path) = inner_type(ty) else { return false };
     path.qself.is_none() && path.path.segments.last().is_some_and(|segment| segment.ident == "Date")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_gives_a_field() {
+        for (name, field) in [
+            ("by-cnic", "by_cnic"),
+            ("By.Father", "by_father"),
+            ("2nd-copy", "_2nd_copy"),
+            ("type", "type_"),
+            ("self", "self_"),
+            ("Self", "self_"),
+            ("_", "__"),
+            ("-", "__"),
+            ("...", "___"),
+        ] {
+            assert_eq!(ident_of(name, Span::call_site()), field, "{name}");
+        }
+    }
+}

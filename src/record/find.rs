@@ -16,8 +16,8 @@ use crate::value::ValueRef;
 
 /// Searches a table by one of its indexes. One for each thread.
 ///
-/// Shape: [`search`](Self::search) makes the terms for the program's own query, `WHERE cnic_index IN (…)`; rows that the store gives are
-/// candidates, which are opened and shown to [`Search::found`].
+/// Shape: [`search`](Self::search) makes the terms for the program's own query, `WHERE cnic_index IN (…)`, as bytes in a table of binary
+/// encoding and as text in one of text encoding; rows that the store gives are candidates, which are opened and shown to [`Search::found`].
 /// Leaks to the store which rows were searched for, and how often.
 pub struct Finder {
     table: Name,

@@ -121,7 +121,8 @@ impl RecordSealer {
     }
 
     /// Seals one record: `values` are those of the sealed fields in schema order. Appends one envelope for each, an empty one for a
-    /// null whose absence is visible. The operating system is asked for random bytes once.
+    /// null whose absence is visible. The operating system is asked for random bytes once. Index terms and tokens of rows without a Rust
+    /// type are made by [`Surrogates`].
     ///
     /// # Errors
     /// `Misuse` for another number of values; otherwise as [`FieldSealer::seal`], with the field's name.
