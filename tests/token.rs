@@ -14,6 +14,7 @@ use amanat::identifier::{CheckDigit, Identifier, Pattern};
 use amanat::index::IndexTerm;
 use amanat::keys::{KeyFile, Purpose};
 use amanat::normal::{Normal, NormalForm};
+use amanat::schema::{Encoding, TableSchema};
 use amanat::token::{
     Audience, Epoch, ExpiringTokens, PairwiseTokens, PreservingTokens, RecipientPublicKey,
     RecipientSecretKey, ReversibleTokens, SealedToken, Suspect, Token, TokenKind, TokenMaker, TokenOpener,
@@ -343,8 +344,9 @@ impl Vault for MemoryVault {
         Ok(self.entries.get(body).cloned())
     }
 
-    fn has_tag(&mut self, tag: u8) -> Result<bool, Error> {
-        Ok(self.entries.values().any(|entry| entry.term.tag() == tag))
+    fn tags(&mut self) -> Result<Vec<u8>, Error> {
+        let tags: HashSet<u8> = self.entries.values().map(|entry| entry.term.tag()).collect();
+        Ok(tags.into_iter().collect())
     }
 
     fn insert(&mut self, entry: &VaultEntry) -> Result<(), Error> {
@@ -641,6 +643,13 @@ fn a_vault_that_fails_midway_is_as_it_was() {
     let mut tokens = VaultedTokens::new(&keyring, &bank(), epoch(1), &cnic_form(), &messages, &[]).unwrap();
     refused(tokens.make_batch(&mut vault, &[cnic(1), cnic(2)]), Kind::Limit, "messages");
     assert!(vault.entries.is_empty());
+}
+
+#[test]
+fn no_table_of_a_schema_has_the_name_that_the_vaults_keys_are_made_from() {
+    let table = |text: &str| TableSchema::new(name(text), vec!["id".to_owned()], Encoding::Text, Vec::new());
+    refused(table("amanat-vault"), Kind::Schema, "vault of tokens");
+    table("amanat-vaults").unwrap();
 }
 
 /// The keyring of a test vector: its keys never change, so neither does what the tests below compute.

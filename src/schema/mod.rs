@@ -13,6 +13,7 @@ pub use surrogate::{IndexPolicy, Invalid, TokenPolicy};
 use crate::error::{Error, Result};
 use crate::ident::Name;
 use crate::identifier::Identifier;
+use crate::token::VAULT_TABLE;
 
 /// Largest schema file in bytes.
 pub const MAX_SCHEMA_BYTES: usize = 1 << 20;
@@ -107,6 +108,9 @@ impl TableSchema {
         let fault = |why: String| Err(Error::schema(format!("table `{name}`: {why}")));
         if fields.len() > MAX_TABLES {
             return Err(Error::limit("a table has at most 1024 fields"));
+        }
+        if name.as_str() == VAULT_TABLE {
+            return fault("the name belongs to the vault of tokens, whose keys are derived from it".to_owned());
         }
         if record_id.is_empty() {
             return fault("`record_id` must name the columns that identify a row".to_owned());

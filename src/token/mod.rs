@@ -27,4 +27,5 @@ pub use text::{Audience, Epoch, MAX_TOKEN_CHARACTERS, MAX_TOKEN_NAME_BYTES, Toke
 pub use trace::{Suspect, TraceGroup, Tracer};
 pub use translate::{TokenMaker, TokenOpener, TokenPlan, Translator};
 pub use vault::{Vault, VaultEntry};
+pub(crate) use vaulted::TABLE as VAULT_TABLE;
 pub use vaulted::{Renewal, VaultedTokens};

@@ -76,11 +76,11 @@ pub trait Vault {
     /// `Store`.
     fn by_body(&mut self, body: &[u8; BODY_BYTES]) -> Result<Option<VaultEntry>>;
 
-    /// Whether any entry's term begins with this byte: the tag of an index key.
+    /// The first bytes of all terms, each once: the tags of the index keys that entries are under.
     ///
     /// # Errors
     /// `Store`.
-    fn has_tag(&mut self, tag: u8) -> Result<bool>;
+    fn tags(&mut self) -> Result<Vec<u8>>;
 
     /// Adds an entry.
     ///

@@ -18,13 +18,13 @@ use crate::error::{Error, Kind, Result};
 use crate::field::{FieldOpener, FieldSealer, OpenOptions, SealOptions};
 use crate::ident::{KeyId, Name};
 use crate::index::{BlindIndex, IndexBits, IndexSpec, IndexedField, MAX_INDEX_BITS};
-use crate::keys::{Allowance, Field, KeyInfo, Keyring, Keyset, State};
+use crate::keys::{Allowance, Field, Keyring, Keyset, State};
 use crate::normal::{Normal, NormalForm};
 use crate::secret::ct_eq;
 use crate::value::Value;
 
 /// The table that keys of a vault are derived for.
-const TABLE: &str = "amanat-vault";
+pub(crate) const TABLE: &str = "amanat-vault";
 /// Its one sealed field.
 const FIELD: &str = "value";
 /// Entries that are renewed together.
@@ -54,8 +54,8 @@ pub struct VaultedTokens {
     form: NormalForm,
     scope: String,
     index: BlindIndex,
-    /// Index keys that cannot be searched by: a value whose entry is under one would get a second token.
-    unsearched: Vec<KeyId>,
+    /// All of the keyring, to name the one that may not be searched by.
+    index_keys: Vec<KeyId>,
     sealer: FieldSealer,
     reader: VaultReader,
 }
@@ -82,16 +82,13 @@ impl VaultedTokens {
         let name = Name::new(&format!("{}.{epoch}", audience.recipient()))?;
         let of = IndexedField { field: audience.purpose().clone(), form: form.clone() };
         let spec = IndexSpec::new(name, vec![of], IndexBits::new(MAX_INDEX_BITS)?)?;
-        let used = indexes.infos().filter(|info| info.state != State::PreActivation);
-        let named = |info: &KeyInfo| info.state.opens_by_name() && break_glass.contains(&info.id);
-        let unsearched = used.filter(|info| !info.state.opens() && !named(info));
         Ok(Self {
             key: key.id,
             state: key.state(),
             proof: ProofKey::new(key.secret.expose()),
             form: form.clone(),
             scope: scope(&header, form),
-            unsearched: unsearched.map(|info| info.id).collect(),
+            index_keys: indexes.infos().map(|info| info.id).collect(),
             index: BlindIndex::new(&indexes, context.table(), &spec, break_glass)?,
             sealer: FieldSealer::new(&fields, &context, SealOptions::default(), messages)?,
             reader: VaultReader::new(&fields, break_glass)?,
@@ -114,8 +111,8 @@ impl VaultedTokens {
     /// Gives the token of a value: the one that it has, or a new one, which is durable in the vault when this returns.
     ///
     /// # Errors
-    /// `KeyUnusable` if the epoch's key is not active, or if the vault has entries under an index key that may not be searched by; `Misuse`
-    /// for a value in another form; `Limit` if the value is too long or the messages are used up; `Unauthentic` if the vault was altered;
+    /// `KeyUnusable` if the epoch's key is not active, or if the vault has entries under an index key that may not be searched by, `UnknownKey`
+    /// if under one that the keyring does not have; `Misuse` for a value in another form; `Limit` if the value is too long or the messages are used up; `Unauthentic` if the vault was altered;
     /// `Entropy`; `Store`.
     pub fn make(&mut self, vault: &mut dyn Vault, value: &Normal) -> Result<Token> {
         check_makes(self.key, self.header.epoch(), self.state)?;
@@ -233,16 +230,10 @@ impl VaultedTokens {
         if let Some(body) = self.find(vault, value)? {
             return Ok(body);
         }
-        for id in &self.unsearched {
-            if vault.has_tag(id.tag())? {
-                return Err(Error::key_unusable(
-                    *id,
-                    format!(
-                        "the vault has entries under index key {}, which may not be searched by: the value may have a token; name the key (break-glass) and renew the vault",
-                        id.short()
-                    ),
-                ));
-            }
+        // An entry under a key that is not searched by may be the value's: a second token would be worse than none.
+        if let Some(tag) = vault.tags()?.into_iter().find(|tag| !self.index.tags().any(|known| known == *tag))
+        {
+            return Err(self.not_searched(tag));
         }
         let entry = self.entry(value, random::bytes()?)?;
         vault.insert(&entry)?;
@@ -268,6 +259,22 @@ impl VaultedTokens {
         }
         let body = token.data().first_chunk().filter(|_| self.proves(token));
         body.copied().ok_or_else(Error::unauthentic)
+    }
+
+    #[cold]
+    fn not_searched(&self, tag: u8) -> Error {
+        match self.index_keys.iter().find(|id| id.tag() == tag) {
+            Some(id) => {
+                let why = format!(
+                    "the vault has entries under index key {}, which may not be searched by: the value may have a token; name the key (break-glass) and renew the vault",
+                    id.short()
+                );
+                Error::key_unusable(*id, why)
+            }
+            None => Error::no_such_epoch(
+                "the vault has entries under an index key that this keyring does not have: the value may have a token; use the newest keyring",
+            ),
+        }
     }
 
     fn check_scope(&self, entry: &VaultEntry) -> Result<()> {

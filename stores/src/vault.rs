@@ -158,13 +158,20 @@ impl Vault for SqliteVault {
         self.one("SELECT body, scope, term, envelope FROM entry WHERE body = ?1", &[&body.as_slice()])
     }
 
-    fn has_tag(&mut self, tag: u8) -> Result<bool> {
-        // A term has 17 bytes: everything that begins with the tag lies between.
-        let mut last = [0xff; 2 + 16];
-        last[0] = tag;
-        let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE term BETWEEN ?1 AND ?2)";
+    fn tags(&mut self) -> Result<Vec<u8>> {
+        let sql = "SELECT term FROM entry WHERE term > ?1 ORDER BY term LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql).map_err(unreadable)?;
-        statement.query_row((&[tag].as_slice(), &last.as_slice()), |row| row.get(0)).map_err(unreadable)
+        let (mut tags, mut after) = (Vec::new(), Vec::new());
+        while let Some(term) =
+            statement.query_row([&after], |row| row.get::<_, Vec<u8>>(0)).optional().map_err(unreadable)?
+        {
+            let Some(tag) = term.first() else { break };
+            tags.push(*tag);
+            // A term has 17 bytes: none that begins with the tag comes after this.
+            after = vec![0xff; 2 + 16];
+            after.splice(..1, [*tag]);
+        }
+        Ok(tags)
     }
 
     fn insert(&mut self, entry: &VaultEntry) -> Result<()> {

@@ -187,10 +187,18 @@ fn rotation_of_field_and_index_keys_changes_entries_and_no_token() {
     let mut blind = all.tokens();
     refused(blind.make(&mut all.vault, &values[7]), Kind::KeyUnusable, "break-glass");
     let mut named = tokens_of(&mut all.keyring, &bank(), 1, &[old_index]).unwrap();
+    let new = named.make(&mut all.vault, &cnic(8_000)).unwrap();
+    assert_eq!(all.vault.tags().unwrap().len(), 2);
+    assert!(named.forget(&mut all.vault, &new).unwrap());
     assert_eq!(named.make(&mut all.vault, &values[7]).unwrap(), made[7]);
 
     let renewal = named.renew(&mut all.vault).unwrap();
     assert_eq!((renewal.entries, renewal.renewed, renewal.refused), (2_500, 2_500, 0));
+    assert_eq!(all.vault.tags().unwrap().len(), 1);
+    // Whoever still works with the keyring of before the rotation finds none of them, and is refused too.
+    let mut older = all.registry.path.unlock(&all.registry.kek).unwrap();
+    let mut behind = tokens_of(&mut older, &bank(), 1, &[]).unwrap();
+    refused(behind.make(&mut all.vault, &values[7]), Kind::UnknownKey, "newest keyring");
     let renewal = named.renew(&mut all.vault).unwrap();
     assert_eq!((renewal.entries, renewal.renewed), (2_500, 0));
     for (purpose, id) in [(Purpose::Index, old_index), (Purpose::Field, old_field)] {
