@@ -23,11 +23,11 @@ impl IndexBits {
     /// Checks a number of bits.
     ///
     /// # Errors
-    /// `Schema` outside the limits.
+    /// `Limit` outside them.
     pub fn new(bits: u16) -> Result<Self> {
         let fits = (MIN_INDEX_BITS..=MAX_INDEX_BITS).contains(&bits);
         let bits = u8::try_from(bits).ok().filter(|_| fits);
-        bits.map(Self).ok_or_else(|| Error::schema("an index has 4 to 128 bits; `amanat plan` says how many"))
+        bits.map(Self).ok_or_else(|| Error::limit("an index has 4 to 128 bits; `amanat plan` says how many"))
     }
 
     /// The number.

@@ -321,6 +321,14 @@ impl Keyring {
         Keyset::new(&self.registry, &self.keys)
     }
 
+    /// A keyring of given keys, for the vectors.
+    #[cfg(test)]
+    pub(crate) fn of_keys(registry: Name, keys: Vec<Key>) -> Self {
+        let time = Timestamp::from_unix_seconds(0).expect("a time");
+        let (slots, secret) = (Vec::new(), Secret::copy_from(&[0; 32]).expect("32 bytes"));
+        Self { registry, generation: 1, created: time, updated: time, slots, keys, secret, pin: None }
+    }
+
     /// What to remember of the file that this keyring was read from or last written to.
     #[must_use]
     pub const fn pin(&self) -> Option<&Pin> {

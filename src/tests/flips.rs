@@ -3,10 +3,11 @@
 
 use super::ENGINES;
 use super::vector::Vector;
-use super::vectors::{Opening, kek, tokens};
+use super::vectors::{Case, Opening, kek, reversible_tokens};
 use crate::error::{Kind, Result};
 use crate::keys::KeyringFile;
 use crate::suite::SEALED_CHUNK_BYTES;
+use crate::token::{Token, TokenKind};
 
 /// Envelopes up to this length are tried with every bit of every byte.
 const SMALL: usize = 3_000;
@@ -65,9 +66,73 @@ fn every_changed_bit_of_a_token_is_refused() {
     let vectors = Vector::successes("open-token");
     assert_eq!(vectors.len(), 3);
     for v in vectors {
-        let mut tokens = tokens(&v).expect("a good vector");
+        let mut tokens = reversible_tokens(&v).expect("a good vector");
         let bits = flip_all(&v.name, &v.bytes("envelope"), |bytes| tokens.open(bytes).map(|_| ()));
         assert!(bits >= 50 * 8);
+    }
+}
+
+/// Every bit of what a token's text carries: the header is that of the opener, the check symbols are made anew.
+#[test]
+fn every_changed_bit_of_a_tokens_data_is_refused() {
+    let (mut tokens, mut bits) = (0, 0);
+    for v in Vector::successes("token") {
+        let case = Case::of(&v).expect("a good vector");
+        if case.token.header().kind() == TokenKind::Preserving {
+            continue;
+        }
+        assert!(case.resolve(&case.token).is_ok(), "{}", v.name);
+        for bit in 0..case.token.data().len() * 8 {
+            let kind = case.resolve(&case.token.with_bit_changed(bit)).expect_err(&v.name).kind();
+            let expected = match case.token.header().kind() {
+                TokenKind::Reversible => expected(bit / 8),
+                _ => &[Kind::Unauthentic],
+            };
+            assert!(expected.contains(&kind), "{}: bit {bit}: {kind:?}", v.name);
+            bits += 1;
+        }
+        tokens += 1;
+    }
+    assert_eq!(tokens, 28);
+    assert!(bits > 28 * 20 * 8, "{bits}");
+}
+
+/// A preserving token has no proof: another number opens to another one, and never to the value.
+#[test]
+fn every_changed_digit_of_a_preserving_token_opens_to_another_value_or_is_refused() {
+    let mut tokens = 0;
+    for v in Vector::successes("token") {
+        let case = Case::of(&v).expect("a good vector");
+        if case.token.header().kind() != TokenKind::Preserving {
+            continue;
+        }
+        let good = case.resolve(&case.token).expect("a value");
+        for bit in 0..case.token.data().len() * 8 {
+            match case.resolve(&case.token.with_bit_changed(bit)) {
+                Ok(other) => assert_ne!(other, good, "{}: bit {bit}", v.name),
+                Err(error) => assert_eq!(error.kind(), Kind::Malformed, "{}: bit {bit}", v.name),
+            }
+        }
+        tokens += 1;
+    }
+    assert_eq!(tokens, 11);
+}
+
+/// One changed character of a token's text is refused before any key is asked.
+#[test]
+fn every_changed_character_of_a_tokens_text_is_refused() {
+    let vectors = Vector::successes("token-text");
+    assert_eq!(vectors.len(), 7);
+    for v in vectors {
+        let text = v.one("text").as_bytes();
+        for at in 0..text.len() {
+            for byte in 0..128 {
+                let mut changed = text.to_vec();
+                changed[at] = byte;
+                let parsed = Token::parse(std::str::from_utf8(&changed).expect("ASCII"));
+                assert_eq!(parsed.is_ok(), byte == text[at], "{}: byte {at} is {byte}", v.name);
+            }
+        }
     }
 }
 

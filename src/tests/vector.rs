@@ -92,6 +92,23 @@ impl Vector {
         (kind, unhex(pattern).into_iter().cycle().take(length.parse().expect("a length")).collect())
     }
 
+    /// `TYPE HEX` of a line.
+    pub(super) fn typed(line: &str) -> (u8, Vec<u8>) {
+        let (kind, bytes) = line.split_once(' ').unwrap_or((line, ""));
+        (unhex(kind)[0], unhex(bytes))
+    }
+
+    /// Compares what was computed with a text in the file.
+    pub(super) fn same_text(&self, key: &str, got: impl std::fmt::Display) {
+        assert_eq!(self.one(key), got.to_string(), "{}: `{key}`", self.name);
+    }
+
+    /// Compares what was computed with every line of a key.
+    pub(super) fn same_all(&self, key: &str, got: &[Vec<u8>]) {
+        let got: Vec<String> = got.iter().map(|bytes| hex(bytes)).collect();
+        assert_eq!(self.all(key), got, "{}: `{key}`", self.name);
+    }
+
     /// Compares what was computed with what stands in the file.
     pub(super) fn same(&self, key: &str, got: &[u8]) {
         assert_eq!(self.one(key), hex(got), "{}: `{key}`", self.name);
@@ -116,6 +133,8 @@ pub(super) fn class(kind: Kind) -> &'static str {
         Kind::Unauthentic => "unauthentic",
         Kind::Limit => "limit",
         Kind::Rollback => "rollback",
+        Kind::Expired => "expired",
+        Kind::Schema => "schema",
         other => panic!("{other:?} is no class of the vectors"),
     }
 }

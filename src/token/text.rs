@@ -178,7 +178,7 @@ impl TokenHeader {
     }
 
     /// The bytes that authenticated tokens bind.
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.as_str().as_bytes()
     }
 
@@ -283,7 +283,15 @@ impl Token {
         out.iter().map(|byte| char::from(*byte)).collect()
     }
 
-    pub(super) fn data(&self) -> &[u8] {
+    /// A token whose data differ in one bit, with check symbols that fit.
+    #[cfg(test)]
+    pub(crate) fn with_bit_changed(&self, bit: usize) -> Self {
+        let mut data = self.data.clone();
+        data.iter_mut().skip(bit / 8).take(1).for_each(|byte| *byte ^= 1 << (bit % 8));
+        Self { header: self.header.clone(), data }
+    }
+
+    pub(crate) fn data(&self) -> &[u8] {
         &self.data
     }
 

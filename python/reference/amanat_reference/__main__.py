@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Command line: open, inspect, vectors, check-batch."""
+"""Command line: open, inspect, explain, vectors, check-batch, check-surrogates."""
 from __future__ import annotations
 
 import argparse
 import sys
 
-from . import envelope, keyring, vectors, wire
+from . import envelope, keyring, tokens, vectors, wire
 from .errors import Limit, Refusal
 from .value import TYPE_NAMES
 
@@ -46,6 +46,12 @@ def _inspect(args: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(args: argparse.Namespace) -> int:
+    for name, text in tokens.explain(args.token).items():
+        print("%s %s" % (name, text))
+    return 0
+
+
 def _vectors(args: argparse.Namespace) -> int:
     if args.make:
         from .make_vectors import make
@@ -74,6 +80,9 @@ def main() -> int:
     p = commands.add_parser("inspect", help="print what an envelope says without a key")
     p.add_argument("envelope", help="the envelope in text form")
     p.set_defaults(run=_inspect)
+    p = commands.add_parser("explain", help="print what a token says without a key")
+    p.add_argument("token", help="the text of a token")
+    p.set_defaults(run=_explain)
     p = commands.add_parser("vectors", help="check or write test vectors")
     p.add_argument("folder")
     mode = p.add_mutually_exclusive_group(required=True)

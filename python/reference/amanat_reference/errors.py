@@ -49,3 +49,15 @@ class Rollback(Refusal):
     """The keyring is not the one, or a later one than, the pin remembers."""
 
     result = "rollback"
+
+
+class Expired(Refusal):
+    """An authentic token's time is over."""
+
+    result = "expired"
+
+
+class Schema(Refusal):
+    """A value, identifier or audience that the chosen form or kind does not take."""
+
+    result = "schema"

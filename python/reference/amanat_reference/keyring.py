@@ -28,6 +28,7 @@ KEY_MEMBERS = ("id", "state", "primary", "created") + DATES + (
 PIN_MEMBERS = ("format", "version", "registry", "generation", "mac")
 KEY_FILE_PREFIX = "amanat-key-file-v1:"
 MAX_INTEGER = (1 << 53) - 1
+MAX_INDEX_KEYS = 192
 MAX_DAYS = (1 << 32) - 1
 MAX_PIN_BYTES = 1024
 WRAPPED_SECRET = 104
@@ -193,6 +194,11 @@ def _keysets(item: Any) -> List[Tuple[str, Dict[str, Any]]]:
         found += [(keyset["purpose"], key) for key in members]
     if order != sorted(set(order)):
         raise Malformed("keysets: each purpose at most once, in order")
+    tags = [key["id"][:2] for purpose, key in found if purpose == "index"]
+    if len(tags) > MAX_INDEX_KEYS:
+        raise Limit("keyset: more than 192 index keys")
+    if len(set(tags)) != len(tags):
+        raise Malformed("keyset: two index keys have one tag")
     return found
 
 

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from .errors import KeyUnusable, UnknownKey
 from .wire import check_name, pae
 
+TOKEN_KEY_BYTES = {"pairwise": 64, "reversible": 64, "expiring": 64, "vaulted": 32,
+                   "preserving": 32}
 PURPOSES = ("field", "index", "token", "record", "intake", "audit")
 
 
@@ -60,9 +62,8 @@ def field_key(secret: bytes, suite: int, registry: str, table: str, field: str) 
 
 
 def token_key(secret: bytes, registry: str, kind: str, recipient: str, purpose: str) -> bytes:
-    """SPEC 4.2: 64 bytes for the kind `reversible`, else 32."""
-    length = 64 if kind == "reversible" else 32
-    return kdf(secret, token_info(registry, kind, recipient, purpose), length)
+    """SPEC 4.2; the lengths are those of 10.1."""
+    return kdf(secret, token_info(registry, kind, recipient, purpose), TOKEN_KEY_BYTES[kind])
 
 
 def wrapping_key(keyring_secret: bytes, registry: str) -> bytes:

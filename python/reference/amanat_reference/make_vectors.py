@@ -14,7 +14,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 from . import aead, envelope, keyring, keys, value
 from .envelope import COBBLESTONE, SIV, XAES, XCHACHA
 from .value import BOOLEAN, BYTES, CBOR, DATE, INTEGER, NULL, TEXT, Value
-from .vectors import repeated, trace
+from .vector import repeated
+from .vectors import trace
 from .wire import b64, pae, unb64
 
 Line = Tuple[str, Union[str, bytes, int]]
@@ -587,6 +588,23 @@ def make_keyrings_refused(files: Files) -> None:
         d["keysets"][0]["keys"].append(copy.deepcopy(key(d, 1)))
         d["key_count"] += 1
 
+    def index_twins(d: Doc, ring: Ring) -> None:
+        states = {}  # type: Dict[bytes, bytes]
+        while True:
+            secret = ring.take(32)
+            tag = keys.key_id(secret, "index")[:1]
+            if tag in states:
+                break
+            states[tag] = secret
+        found = []
+        for primary, twin in ((True, states[tag]), (False, secret)):
+            item = dict(key(d), id=keys.key_id(twin, "index").hex(), primary=primary)
+            ring.secrets[item["id"]] = twin
+            ring.wrap("index", item)
+            found.append(item)
+        d["keysets"].insert(1, {"purpose": "index", "keys": found})
+        d["key_count"] += 2
+
     def destroyed_with_secret(d: Doc, ring: Ring) -> None:
         key(d, 1).update(state="destroyed", destroyed=TIMES["destroyed"])
 
@@ -665,7 +683,13 @@ def make_keyrings_refused(files: Files) -> None:
     add("key_file_params_one_more", "malformed", "a key-file slot with a second parameter",
         slots=["key-file"], before=lambda d, r: argon2(d, zeal="1"),
         lines=[("key-file", Ring("keyring_refused", PLAIN, ["key-file"]).key_file())])
+    add("index_tags", "malformed", "two index keys whose ids begin with the same byte",
+        before=index_twins)
     # Limits and providers.
+    add("index_keys_193", "limit", "193 index keys", before=lambda d, r: (
+        d["keysets"].insert(1, {"purpose": "index", "keys": [
+            dict(key(d), id="%02x%030x" % (n, n), primary=n == 0) for n in range(193)]}),
+        d.update(key_count=196)))
     add("label_65_bytes", "limit", "a label of 65 bytes",
         before=lambda d, r: d["slots"][0].update(label="m" * 65))
     add("params_17", "limit", "17 parameters", before=lambda d, r: d["slots"][0].update(
@@ -763,9 +787,10 @@ def make_pins(files: Files) -> None:
 
 def make(folder: str) -> int:
     """Write every file; returns how many."""
+    from . import make_surrogates  # it uses this module's helpers
     files: Files = {}
     for part in (make_small, make_values, make_grammar, make_open, make_open_refused, make_token,
-                 make_keyrings, make_keyrings_refused, make_pins):
+                 make_keyrings, make_keyrings_refused, make_pins, *make_surrogates.PARTS):
         part(files)
     for name, data in files.items():
         with open(os.path.join(folder, name), "wb") as file:

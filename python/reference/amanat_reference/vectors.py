@@ -5,89 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Tuple
 
-from . import aead, envelope, keyring, keys, value
+from . import aead, envelope, keyring, keys, surrogates, value
 from .errors import Refusal
 from .value import Value
+from .vector import Mismatch, Vector
 from .wire import pae
 
-FIRST_LINE = b"amanat vector v1"
 MAX_VECTOR_BYTES = 4 << 20
-
-
-class Mismatch(Exception):
-    """The vector and this program do not agree, or the file is not a vector."""
-
-
-class Vector:
-    """One file: the lines of its head, and what follows the line `file:`."""
-
-    def __init__(self, name: str, data: bytes) -> None:
-        self.name, self.file = name, b""
-        self.lines: List[Tuple[str, str]] = []
-        self.used = {"kind", "expect", "about"}
-        first, _, rest = data.partition(b"\n")
-        if first != FIRST_LINE:
-            raise Mismatch("the first line is not `amanat vector v1`")
-        while rest:
-            line, _, rest = rest.partition(b"\n")
-            if line == b"file:":
-                self.file = rest
-                break
-            if line.startswith(b"#"):
-                continue
-            key, colon, text = line.decode("utf-8").partition(":")
-            if not colon:
-                raise Mismatch("a line without a colon")
-            self.lines.append((key, text[1:] if text.startswith(" ") else text))
-
-    def all(self, key: str) -> List[str]:
-        """Every value of a key, in order."""
-        self.used.add(key)
-        return [text for name, text in self.lines if name == key]
-
-    def get(self, key: str) -> Optional[str]:
-        """The value of a key that stands at most once."""
-        found = self.all(key)
-        if len(found) > 1:
-            raise Mismatch("`%s` stands more than once" % key)
-        return found[0] if found else None
-
-    def one(self, key: str) -> str:
-        """The value of a key that stands exactly once."""
-        found = self.get(key)
-        if found is None:
-            raise Mismatch("`%s` is missing" % key)
-        return found
-
-    def hex(self, key: str) -> bytes:
-        """The bytes of a key."""
-        return bytes.fromhex(self.one(key))
-
-    def same(self, key: str, got: str) -> None:
-        """Compare what this program computed."""
-        if self.one(key) != got:
-            raise Mismatch("`%s` is %s, computed %s" % (key, self.one(key)[:80], got[:80]))
-
-    def done(self) -> None:
-        """Refuse lines that nobody looked at."""
-        left = {name for name, _ in self.lines} - self.used
-        if left:
-            raise Mismatch("lines of no meaning here: " + ", ".join(sorted(left)))
-
-    def value(self) -> Value:
-        """`type`, and `value` or `value-repeat: LENGTH PATTERN`."""
-        kind, repeat = self.hex("type")[0], self.get("value-repeat")
-        if repeat is None:
-            return Value(kind, self.hex("value"))
-        length, pattern = repeat.split(" ")
-        return Value(kind, repeated(int(length), bytes.fromhex(pattern)))
-
-
-def repeated(length: int, pattern: bytes) -> bytes:
-    """The first `length` bytes of a pattern without end."""
-    return (pattern * (length // len(pattern) + 1))[:length]
 
 
 def trace(data: bytes, key: bytes, record_id: bytes) -> Dict[str, str]:
@@ -124,10 +50,13 @@ def _derived_key(v: Vector) -> None:
         v.same("purpose", "field")
     elif label == "amanat/v1/token":
         token = [v.one(n) for n in ("registry", "kind-of-token", "recipient", "token-purpose")]
-        info, length = keys.token_info(*token), 64
+        info, length = keys.token_info(*token), keys.TOKEN_KEY_BYTES[token[1]]
         key = keys.token_key(v.hex("secret"), *token)
         v.same("purpose", "token")
-        v.same("kind-of-token", "reversible")
+    elif label == "amanat/v1/index":
+        info = surrogates.index_info(v)
+        length, key = 32, surrogates.index_key(v, v.hex("secret"))
+        v.same("purpose", "index")
     elif label == "amanat/v1/kek-id":
         info, length, key = pae(label.encode()), 16, keys.kek_id(v.hex("secret"))
     else:
@@ -221,6 +150,7 @@ KINDS: Dict[str, Callable[[Vector], None]] = {
     "pae": _pae, "key-id": _key_id, "derived-key": _derived_key, "value": _value,
     "envelope-parse": _envelope_parse, "envelope-text": _envelope_text, "open": _open,
     "open-token": _open_token, "keyring": _keyring, "keyring-pin": _keyring,
+    **surrogates.KINDS,
 }
 
 
