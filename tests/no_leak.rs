@@ -15,17 +15,18 @@ use amanat::identifier::{CheckDigit, Identifier, Pattern, Strictness};
 use amanat::index::{BlindIndex, IndexTerm};
 use amanat::inspect::inspect;
 use amanat::keys::{KekError, KekErrorKind, KeyFile, NewSlot, Passphrase, Pin, Purpose};
-use amanat::normal::NormalForm;
+use amanat::normal::{Normal, NormalForm};
 use amanat::record::{Cbor, Cell, Plain};
 use amanat::schema::{FieldPolicy, Migration, Mode, Schema};
 use amanat::surrogate::{Surrogate, Surrogates, TokenText};
 use amanat::token::{
-    Audience, ExpiringTokens, PairwiseTokens, PreservingTokens, ReversibleTokens, Token, Tracer, VaultEntry,
-    VaultedTokens,
+    Audience, ExpiringTokens, PairwiseTokens, PreservingTokens, RecipientPublicKey, RecipientSecretKey,
+    ReversibleTokens, SealedToken, Token, TokenKind, TokenMaker, TokenOpener, TokenPlan, Tracer, Translator,
+    VaultEntry, VaultedTokens,
 };
 use amanat::{
-    Date, Engine, Envelope, EnvelopeBatch, FieldOpener, KeyId, Keyring, KeyringFile, Kind, Mixed, Name,
-    OpenOptions, Record, RecordId, RecordOpener, RecordSealer, SealOptions, SealedField, SealedRecord,
+    Allowance, Date, Engine, Envelope, EnvelopeBatch, FieldOpener, KeyId, Keyring, KeyringFile, Kind, Mixed,
+    Name, OpenOptions, Record, RecordId, RecordOpener, RecordSealer, SealOptions, SealedField, SealedRecord,
     Secret, SecretBytes, Timestamp, ValueRef,
 };
 use base64_turbo::URL_SAFE_NO_PAD;
@@ -43,17 +44,18 @@ const PUBLIC: &str = "\
     Index IndexBits IndexBudget IndexLayout IndexPolicy IndexSpec IndexedField Invalid KekErrorKind \
     KeyId KeyInfo Kind Layout LeakageReport Lengths Mask Masked Migration Mode Multiplicity Name \
     NormalForm OpenOptions Other Pattern Pin Place Plan Planner Purpose Reason Receipt ReceiptFacts \
-    ReceiptToken Renewal Schema SealOptions SlotContext SlotInfo State Strictness Suite Suspect \
-    TableSchema Timestamp TokenHeader TokenKind TokenLayout TokenPolicy TraceGroup ValueType Verdict \
-    Warning WrappedSecret";
+    ReceiptToken RecipientPublicKey Renewal Schema SealOptions SlotContext SlotInfo State Strictness \
+    Suite Suspect TableSchema Timestamp TokenHeader TokenKind TokenLayout TokenPlan TokenPolicy \
+    TraceGroup ValueType Verdict Warning WrappedSecret";
 
 /// Public types that hold something secret or personal, or are made from it; each is printed below.
 const PRINTED: &str = "\
     BlindIndex Cbor Cell Checked Date Envelope EnvelopeBatch Error ExpiringTokens FieldOpener \
     FieldSealer Finder IndexTerm KekError Keyring KeyringFile Keyset Mixed NewSlot Normal OpenCall \
-    Opened PairwiseTokens Plain PlainBytes PreservingTokens RecordId RecordOpener RecordSealer Report \
-    ReversibleTokens SealCall SealedField Search Secret SecretBytes StreamOpener StreamSealer Surrogate \
-    Surrogates Token TokenText Tracer Value ValueRef VaultEntry VaultedTokens What";
+    Opened PairwiseTokens Plain PlainBytes PreservingTokens RecipientSecretKey RecordId RecordOpener \
+    RecordSealer Report ReversibleTokens SealCall SealedField SealedToken Search Secret SecretBytes \
+    StreamOpener StreamSealer Surrogate Surrogates Token TokenMaker TokenOpener TokenText Tracer \
+    Translator Value ValueRef VaultEntry VaultedTokens What";
 
 #[derive(Record)]
 #[amanat(table = "citizens")]
@@ -308,13 +310,45 @@ fn surrogates(prints: &mut Prints, ring: &mut Keyring) {
     let (scope, envelope) = (vaulted.scope().to_owned(), sealed.name.as_bytes().to_vec());
     let entry = VaultEntry::new(*b"Marker-Gulbadan-", scope, term, envelope);
     prints.debug("VaultEntry", &entry);
+    translation(prints, ring, &reserved[1], &value);
     let mut tracer = Tracer::new(ring.token_keys().unwrap(), Vec::new(), &[]).unwrap();
     tracer.leak(&Token::parse(texts[0].as_str()).unwrap());
     tracer.row(&value, |_, _| {});
     prints.debug("Tracer", &tracer);
 }
 
-fn records(prints: &mut Prints, ring: &Keyring, allowance: &amanat::Allowance) {
+/// A token on its way from one recipient to another.
+fn translation(prints: &mut Prints, ring: &Keyring, reserved: &Allowance, value: &Normal) {
+    let (epoch, form) = (ring.token_keys().unwrap().primary_epoch().unwrap(), &NormalForm::Exact);
+    let audiences = [("court", "trials"), ("bank", "loans")];
+    let [court, bank] = audiences.map(|(recipient, purpose)| Audience::new(recipient, purpose).unwrap());
+    let plan = |audience, kind| TokenPlan { kind, audience, epoch, form, expires: None };
+    let mut theirs = TokenMaker::new(ring, &plan(&court, TokenKind::Reversible), Some(reserved)).unwrap();
+    let token = theirs.make(value, None).unwrap();
+    prints.debug("TokenMaker", &theirs);
+    let opener = TokenOpener::new(ring, token.header(), form, &[]).unwrap();
+    prints.debug("TokenOpener", &opener);
+    let ours = TokenMaker::new(ring, &plan(&bank, TokenKind::Pairwise), None).unwrap();
+    let mut translator = Translator::new(opener, ours);
+    let translated = translator.translate(&token, time(9), None).unwrap().unwrap();
+    prints.debug("Translator", &translator);
+    prints.secrets.push(translated.to_text().rsplit_once(':').unwrap().1.into());
+    let key = RecipientSecretKey::generate().unwrap();
+    let line = String::from_utf8(key.to_text().expose().to_vec()).unwrap();
+    let (_, encoded) = line.trim_end().split_once(':').unwrap();
+    prints.secrets.push(URL_SAFE_NO_PAD.decode(encoded).unwrap());
+    prints.debug("RecipientSecretKey", &key);
+    let registry = name("demo-registry");
+    let sealed = SealedToken::seal(&translated, &key.public(), &registry).unwrap();
+    prints.debug("SealedToken", &sealed);
+    prints.debug("Token", &sealed.open(&key, &registry, &bank).unwrap());
+    prints.error(sealed.open(&RecipientSecretKey::generate().unwrap(), &registry, &bank));
+    prints.error(SealedToken::parse(MARKER));
+    prints.error(MARKER.parse::<RecipientPublicKey>());
+    prints.error(RecipientSecretKey::parse(&SecretBytes::new(MARKER.into())));
+}
+
+fn records(prints: &mut Prints, ring: &Keyring, allowance: &Allowance) {
     let (keys, schema) = (ring.field_keys().unwrap(), Citizen::schema().unwrap());
     let mut sealer = RecordSealer::new(&keys, &schema, Engine::Ring, allowance).unwrap();
     let mut opener = RecordOpener::new(&keys, &schema, &OpenOptions::default()).unwrap();
