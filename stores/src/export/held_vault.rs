@@ -56,8 +56,8 @@ impl Vault for HeldVault<'_> {
         self.vault.by_body(body)
     }
 
-    fn has_tag(&mut self, tag: u8) -> Result<bool> {
-        self.vault.has_tag(tag)
+    fn tags(&mut self) -> Result<Vec<u8>> {
+        self.vault.tags()
     }
 
     fn insert(&mut self, entry: &VaultEntry) -> Result<()> {
