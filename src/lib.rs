@@ -59,8 +59,9 @@ pub use amanat_derive::Record;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::record::beside::SurrogateForm;
+    pub use crate::record::call::{Opened, SealedForm, Stored};
     pub use crate::record::form::{MaskedForm, deserialize, mask, sealed, serialize};
-    pub use crate::record::typed::{Opened, PlainRecordIsNotSerialize, SealedForm, Stored};
+    pub use crate::record::typed::PlainRecordIsNotSerialize;
     pub use serde;
 
     /// Columns of indexes and tokens in serde's formats.

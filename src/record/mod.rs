@@ -4,6 +4,7 @@
 //! Owns the order of a record's fields. Never holds plaintext in a type that serialises.
 
 pub(crate) mod beside;
+pub(crate) mod call;
 mod cell;
 mod find;
 pub(crate) mod form;
@@ -14,12 +15,13 @@ pub(crate) mod typed;
 mod value;
 
 pub use beside::{IndexLayout, TokenLayout};
+pub use call::{OpenCall, SealCall};
 pub use cell::{Cell, PlainBytes};
 pub use find::{Finder, Search};
 pub use layout::{FieldLayout, Layout};
 pub use mixed::{Mixed, Plain};
 pub use sealed::SealedField;
-pub use typed::{OpenCall, Record, SealCall, SealedRecord};
+pub use typed::{Record, SealedRecord};
 pub use value::{Cbor, FieldValue, RecordIdColumn};
 
 use core::fmt;

@@ -3,17 +3,13 @@
 //!
 //! Owns the traits that `#[derive(Record)]` implements. Never seals or opens with the keys of another table than the type's own.
 
-use core::fmt;
-
-use super::beside::SurrogateForm;
-use super::mixed::Mixed;
-use super::{FieldValue, Finder, Layout, RecordOpener, RecordSealer, SealedField, no_such_field};
+use super::call::{OpenCall, SealCall};
+use super::{Finder, Layout, RecordOpener, RecordSealer};
 use crate::context::RecordId;
-use crate::crypto::random::Nonces;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keys::Keyring;
-use crate::schema::{Absence, TableSchema};
-use crate::value::{Value, ValueRef};
+use crate::schema::TableSchema;
+use crate::value::ValueRef;
 
 /// A plain record: personal data that is sealed before it is stored. `#[derive(Record)]` implements it.
 ///
@@ -24,7 +20,7 @@ use crate::value::{Value, ValueRef};
 /// | type | record id | sealed field | masked field | clear field | index, kept token | serde |
 /// |---|---|---|---|---|---|---|
 /// | `Citizen` | plain | plain | plain, or the mask once opened | as it is | none | none |
-/// | `SealedCitizen` | as it is | [`SealedField`]; [`Mixed`] with `migration = "mixed"`; `Option` with `absence = "visible"` | mask | as it is | `Option` of [`IndexTerm`](crate::index::IndexTerm), of [`TokenText`](crate::surrogate::TokenText) | both ways, by column |
+/// | `SealedCitizen` | as it is | [`SealedField`](super::SealedField); [`Mixed`](super::Mixed) with `migration = "mixed"`; `Option` with `absence = "visible"` | mask | as it is | `Option` of [`IndexTerm`](crate::index::IndexTerm), of [`TokenText`](crate::surrogate::TokenText) | both ways, by column |
 /// | `MaskedCitizen` | left out | mask | mask | as it is | none | `Serialize` |
 ///
 /// Attributes of the struct, `#[amanat(…)]`: `table = "name"`, and `encoding = "text"` (default) or `"binary"`.
@@ -177,207 +173,9 @@ pub trait SealedRecord: Sized {
     ///
     /// # Errors
     /// `Misuse` if the opener is of another table or policy; `Schema` if a sealed value is of another type than the field, `Malformed` for
-    /// [`Mixed::Unknown`]; otherwise as [`FieldOpener::open`](crate::field::FieldOpener::open), with the field's name.
+    /// [`Mixed::Unknown`](super::Mixed::Unknown); otherwise as [`FieldOpener::open`](crate::field::FieldOpener::open), with the field's name.
     fn open(&self, opener: &mut RecordOpener) -> Result<Self::Plain> {
         self.open_within(&mut opener.call(&<Self::Plain as Record>::LAYOUT)?)
-    }
-}
-
-/// One call that seals records of one type: its random bytes are drawn once and live no longer.
-pub struct SealCall<'a> {
-    sealer: &'a mut RecordSealer,
-    nonces: Nonces,
-}
-
-impl RecordSealer {
-    fn call(&mut self, layout: &Layout, records: usize) -> Result<SealCall<'_>> {
-        layout.check(&self.table, self.fields.iter().map(|(_, policy)| policy))?;
-        layout.check_beside(&self.indexes, &self.tokens)?;
-        if layout.has_beside() && self.surrogates.is_none() {
-            return Err(Error::misuse(
-                "this sealer makes no index terms and tokens, and the record has them; make it with RecordSealer::for_keyring",
-            ));
-        }
-        let nonces = self.begin(records)?;
-        Ok(SealCall { sealer: self, nonces })
-    }
-}
-
-impl fmt::Debug for SealCall<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealCall")
-    }
-}
-
-impl SealCall<'_> {
-    /// Seals the value of the field at a position among the sealed fields, from 0, into the form that the sealed type holds it in.
-    ///
-    /// # Errors
-    /// As [`Record::seal`]; `Misuse` for a position that does not exist.
-    pub fn seal<T: FieldValue, S: SealedForm<T>>(
-        &mut self,
-        position: usize,
-        record: &RecordId<'_>,
-        value: &T,
-    ) -> Result<S> {
-        let (sealer, policy) = self.sealer.fields.get_mut(position).ok_or_else(no_such_field)?;
-        let value = value.as_value();
-        if policy.absence() == Absence::Visible && matches!(value, ValueRef::Null) {
-            return S::from_sealed(None);
-        }
-        let mut envelope = Vec::new();
-        let sealed = sealer.seal_with(&mut self.nonces, record, value, &mut envelope);
-        sealed.map_err(|error| error.at_field(policy.name()))?;
-        S::from_sealed(Some(SealedField::from_sealer(envelope)))
-    }
-}
-
-impl SealCall<'_> {
-    /// Makes the index term or token of the column at a place among those of
-    /// [`surrogate_columns`](TableSchema::surrogate_columns), from 0. `values` are those of the sealed fields, in order.
-    ///
-    /// # Errors
-    /// As [`Record::seal`]; `Misuse` for a place that does not exist.
-    pub fn surrogate<F: SurrogateForm>(&mut self, column: usize, values: &[ValueRef<'_>]) -> Result<F> {
-        let surrogates = self.sealer.surrogates.as_mut();
-        let surrogates =
-            surrogates.ok_or_else(|| Error::misuse("this sealer makes no index terms and tokens"))?;
-        surrogates.make(column, values).and_then(F::from_surrogate)
-    }
-}
-
-/// One call that opens a record of one type.
-pub struct OpenCall<'a> {
-    opener: &'a mut RecordOpener,
-}
-
-impl RecordOpener {
-    fn call(&mut self, layout: &Layout) -> Result<OpenCall<'_>> {
-        layout.check(&self.table, self.fields.iter().map(|(_, policy)| policy))?;
-        Ok(OpenCall { opener: self })
-    }
-}
-
-impl fmt::Debug for OpenCall<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OpenCall")
-    }
-}
-
-impl OpenCall<'_> {
-    /// Opens the field at a position among the sealed fields, from 0.
-    ///
-    /// # Errors
-    /// As [`SealedRecord::open`]; `Misuse` for a position that does not exist.
-    pub fn open<T: FieldValue>(
-        &mut self,
-        position: usize,
-        record: &RecordId<'_>,
-        held: &impl SealedForm<T>,
-    ) -> Result<Opened<T>> {
-        let value = match held.stored() {
-            Stored::Sealed(sealed) => self.opener.open_value(position, record, sealed.as_bytes()),
-            Stored::Absent => Ok(Value::Null),
-            Stored::Plain(value) => Ok(value.as_value().to_value()),
-            Stored::Unknown => Err(Error::malformed(
-                "neither an envelope nor a plain value of the field's type; look at it with `amanat inspect`",
-            )),
-        };
-        value.and_then(T::from_value).map(|value| Opened(Some(value))).map_err(|error| {
-            let policy = self.opener.fields.get(position).map(|(_, policy)| policy);
-            policy.map_or_else(no_such_field, |policy| error.at_field(policy.name()))
-        })
-    }
-}
-
-/// An opened value on its way into its record: wiped if the way ends because another field does not open.
-pub struct Opened<T: FieldValue>(Option<T>);
-
-impl<T: FieldValue> Opened<T> {
-    /// Guards the value of a field that needs no opening.
-    ///
-    /// # Errors
-    /// As [`FieldValue::from_value`].
-    pub fn from_value(value: Value) -> Result<Self> {
-        T::from_value(value).map(|value| Self(Some(value)))
-    }
-
-    /// Hands the value over.
-    ///
-    /// # Errors
-    /// None: it holds a value until it is handed over.
-    pub fn release(mut self) -> Result<T> {
-        self.0.take().ok_or_else(|| Error::misuse("an opened value was handed over twice"))
-    }
-}
-
-impl<T: FieldValue> Drop for Opened<T> {
-    fn drop(&mut self) {
-        self.0.wipe();
-    }
-}
-
-impl<T: FieldValue> fmt::Debug for Opened<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opened")
-    }
-}
-
-/// How a sealed type holds a sealed field of type `T`.
-pub trait SealedForm<T: FieldValue>: Sized {
-    /// Holds a new envelope, or that the value is visibly absent.
-    ///
-    /// # Errors
-    /// `Misuse` if the form has no place for an absent value.
-    fn from_sealed(sealed: Option<SealedField>) -> Result<Self>;
-
-    /// What is held.
-    fn stored(&self) -> Stored<'_, T>;
-}
-
-/// What a sealed type holds of a field. Not `Debug`: a plain value would print itself.
-pub enum Stored<'a, T> {
-    /// Nothing, visibly.
-    Absent,
-    /// A plain value.
-    Plain(&'a T),
-    /// An envelope.
-    Sealed(&'a SealedField),
-    /// Neither.
-    Unknown,
-}
-
-impl<T: FieldValue> SealedForm<T> for SealedField {
-    fn from_sealed(sealed: Option<SealedField>) -> Result<Self> {
-        sealed.ok_or_else(|| Error::misuse("the sealed type has no place for an absent value"))
-    }
-
-    fn stored(&self) -> Stored<'_, T> {
-        Stored::Sealed(self)
-    }
-}
-
-impl<T: FieldValue> SealedForm<T> for Mixed<T> {
-    fn from_sealed(sealed: Option<SealedField>) -> Result<Self> {
-        <SealedField as SealedForm<T>>::from_sealed(sealed).map(Self::Sealed)
-    }
-
-    fn stored(&self) -> Stored<'_, T> {
-        match self {
-            Self::Plain(value) => Stored::Plain(value.expose()),
-            Self::Sealed(sealed) => Stored::Sealed(sealed),
-            Self::Unknown(_) => Stored::Unknown,
-        }
-    }
-}
-
-impl<T: FieldValue, S: SealedForm<T>> SealedForm<T> for Option<S> {
-    fn from_sealed(sealed: Option<SealedField>) -> Result<Self> {
-        sealed.map(|sealed| S::from_sealed(Some(sealed))).transpose()
-    }
-
-    fn stored(&self) -> Stored<'_, T> {
-        self.as_ref().map_or(Stored::Absent, S::stored)
     }
 }
 
