@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Format-preserving tokens: FF1 over all identifiers of one kind.
 //!
-//! Owns SPEC 10.6. Never authenticates anything: any identifier of the kind opens to some other. Variable-time in how often FF1 is applied.
+//! Owns SPEC 10.6. Never authenticates anything: any identifier of the kind opens to some other. Variable-time in the identifier and in
+//! how often FF1 is applied.
 
 use core::fmt;
 
