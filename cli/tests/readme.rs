@@ -12,7 +12,7 @@ const README: &str = include_str!("../../README.md");
 fn every_command_of_the_readme_runs() {
     let blocks: Vec<&str> =
         README.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 2, "a block was added or lost: run it here too");
+    assert_eq!(blocks.len(), 3, "a block was added or lost: run it here too");
     let folder = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_amanat")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
