@@ -35,7 +35,8 @@ const READ_BUFFER_BYTES: usize = 1 << 17;
 /// it: so the reader's own grammar says whether the last row is whole.
 const END_MARK: &[u8] = b"\n\0end";
 
-/// Protects or reveals a CSV file with a header. Without an output nothing is written (dry run).
+/// Protects or reveals a CSV file with a header. Without an output nothing is written (dry run). Protecting appends the columns of indexes
+/// and kept tokens that the header lacks; revealing leaves those columns out.
 ///
 /// # Errors
 /// `Schema` if header and schema do not fit, before anything is written; `Store` if input or output fail; what the observer fails

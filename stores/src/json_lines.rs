@@ -30,6 +30,7 @@ use crate::text_value;
 const READ_BUFFER_BYTES: usize = 1 << 17;
 
 /// Protects or reveals a JSON Lines file. Without an output nothing is written (dry run). Empty lines are passed over.
+/// Protecting adds the members of indexes and kept tokens that a line lacks; revealing leaves those members out.
 ///
 /// # Errors
 /// `Schema` if the members of the first line and the schema do not fit, before anything is written; `Store` if input or output

@@ -17,6 +17,7 @@ pub mod keyring_file;
 mod pipeline;
 pub mod reveal;
 pub mod scan;
+mod sealed_rows;
 pub mod secret_file;
 pub mod session;
 #[cfg(feature = "sqlite")]

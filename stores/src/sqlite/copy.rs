@@ -20,7 +20,8 @@ use crate::reveal::{Revealer, Shown};
 use crate::stream::{Observer, Plan, Task};
 use crate::tally::Tally;
 
-/// Reveals a table into a copy of the whole file that only its owner may read, and that appears whole or not at all.
+/// Reveals a table into a copy of the whole file that only its owner may read, and that appears whole or not at all. Cells of indexes and
+/// kept tokens are empty in the copy.
 ///
 /// # Errors
 /// As [`protect`](super::protect); `Store` if the copy cannot be written.

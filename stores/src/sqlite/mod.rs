@@ -76,9 +76,11 @@ pub fn count(plan: Plan<'_>, file: &Path, sql_table: &str) -> Result<u64> {
 }
 
 /// Protects a table in place, in transactions of up to 10,000 rows. A run that is stopped leaves whole batches done; the next one goes on.
+/// A warning tells of blind indexes whose column has no index of SQLite.
 ///
 /// # Errors
-/// `Store` if the file cannot be read or written; `Schema` if table and schema do not fit; what the observer fails with; as
+/// `Store` if the file cannot be read or written; `Schema` if table and schema do not fit, or if a column of an index or kept token is
+/// missing: the message has the statement that adds it; what the observer fails with; as
 /// [`Protector::protect`].
 pub fn protect(
     plan: Plan<'_>,
