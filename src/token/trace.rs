@@ -187,6 +187,19 @@ impl<'k> Tracer<'k> {
         self.leaks += 1;
     }
 
+    /// Takes a leaked token that was looked up elsewhere, as a vaulted one is in its vault; `None` if nothing was found.
+    pub fn leak_opened(&mut self, token: &Token, value: Option<&Normal>) {
+        let group = self.group(token.header());
+        let link = self.link(group);
+        if let Some(value) = value {
+            let mark = mark(&self.run_key, value.as_bytes());
+            chain(&mut self.links, self.opened.insert(mark, link), link);
+            let proved = self.groups.get_mut(group).and_then(|group| group.proved.as_mut());
+            proved.into_iter().for_each(|proved| *proved += 1);
+        }
+        self.leaks += 1;
+    }
+
     /// Takes a leaked text that says nothing of itself and may be a format-preserving token of any of the suspects. False if it is of none
     /// of their identifiers.
     pub fn leak_bare(&mut self, text: &str, suspects: &[Suspect<'_>]) -> bool {

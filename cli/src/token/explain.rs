@@ -115,8 +115,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         Some(keyring) => args.broken(keyring, ui)?,
         None => Vec::new(),
     };
-    let token_keys = unlocked.as_ref().map(Keyring::token_keys).transpose()?;
-    let mut prover = token_keys.map(|keys| Prover::new(keys, now, &broken));
+    let mut prover = unlocked.as_mut().map(|keyring| Prover::new(keyring, now, &broken)).transpose()?;
     let mut outcome = Outcome::Done;
     let mut table = Vec::new();
     let mut explain = |position, text: &str| {

@@ -4,6 +4,7 @@
 mod explain;
 mod proof;
 mod receipt;
+mod trace;
 
 use clap::Subcommand;
 
@@ -20,12 +21,14 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Verb {
     Explain(explain::Args),
+    Trace(trace::Args),
     Receipt(receipt::Args),
 }
 
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     match &args.verb {
         Verb::Explain(args) => explain::run(args, ui),
+        Verb::Trace(args) => trace::run(args, ui),
         Verb::Receipt(args) => receipt::run(args, ui),
     }
 }

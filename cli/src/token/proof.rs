@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 
 use amanat::error::{Error, Kind};
-use amanat::keys::{self, Keyset};
-use amanat::token::{Audience, Epoch, ExpiringTokens, PairwiseTokens, ReversibleTokens, Token, TokenKind};
-use amanat::{KeyId, Timestamp};
+use amanat::keys::Purpose;
+use amanat::normal::NormalForm;
+use amanat::token::{
+    Audience, Epoch, ExpiringTokens, PairwiseTokens, ReversibleTokens, Token, TokenKind, VaultedTokens,
+};
+use amanat::{Allowance, KeyId, Keyring, Timestamp};
 
 /// Makers that are kept; a list with more audiences than that is made of invented tokens.
 const MAX_MAKERS: usize = 4_096;
@@ -40,7 +43,9 @@ impl Proof {
 
 /// Proves tokens under the keys of a registry.
 pub(crate) struct Prover<'a> {
-    keys: Keyset<'a, keys::Token>,
+    keyring: &'a Keyring,
+    /// No messages: nothing is sealed here.
+    none: Allowance,
     now: Timestamp,
     break_glass: &'a [KeyId],
     makers: BTreeMap<(TokenKind, Epoch, Audience), Result<Maker, String>>,
@@ -50,12 +55,21 @@ enum Maker {
     Expiring(Box<ExpiringTokens>),
     Pairwise(Box<PairwiseTokens>),
     Reversible(Box<ReversibleTokens>),
+    Vaulted(Box<VaultedTokens>),
 }
 
 impl<'a> Prover<'a> {
     /// A prover as of a time. `break_glass` names suspended or compromised keys that shall prove nevertheless.
-    pub(crate) const fn new(keys: Keyset<'a, keys::Token>, now: Timestamp, break_glass: &'a [KeyId]) -> Self {
-        Self { keys, now, break_glass, makers: BTreeMap::new() }
+    ///
+    /// # Errors
+    /// If the keyring has no key for fields.
+    pub(crate) fn new(
+        keyring: &'a mut Keyring,
+        now: Timestamp,
+        break_glass: &'a [KeyId],
+    ) -> amanat::Result<Self> {
+        let none = keyring.reserve(Purpose::Field, 0)?;
+        Ok(Self { keyring, none, now, break_glass, makers: BTreeMap::new() })
     }
 
     /// What the keys say of a token.
@@ -76,7 +90,8 @@ impl<'a> Prover<'a> {
         };
         let opened = match maker {
             Maker::Pairwise(tokens) if tokens.proves(token) => return Proof::Ours,
-            Maker::Pairwise(_) => return Proof::NotOurs,
+            Maker::Vaulted(tokens) if tokens.proves(token) => return Proof::Ours,
+            Maker::Pairwise(_) | Maker::Vaulted(_) => return Proof::NotOurs,
             Maker::Reversible(tokens) => tokens.open_token(token),
             Maker::Expiring(tokens) => tokens.open(token, self.now),
         };
@@ -89,7 +104,7 @@ impl<'a> Prover<'a> {
     }
 
     fn maker(&self, token: &Token) -> amanat::Result<Maker> {
-        let (keys, glass) = (&self.keys, self.break_glass);
+        let (keys, glass) = (&self.keyring.token_keys()?, self.break_glass);
         let (audience, epoch) = (token.header().audience(), token.header().epoch());
         match token.header().kind() {
             TokenKind::Pairwise => {
@@ -102,6 +117,12 @@ impl<'a> Prover<'a> {
             TokenKind::Preserving => Err(Error::unsupported(
                 "a format-preserving token proves nothing: every identifier of its kind opens to another",
             )),
+            TokenKind::Vaulted => {
+                // The proof is the same for every form.
+                let form = &NormalForm::Exact;
+                let made = VaultedTokens::new(self.keyring, audience, epoch, form, &self.none, glass)?;
+                Ok(Maker::Vaulted(Box::new(made)))
+            }
             _ => Err(Error::unsupported("this program cannot prove tokens of this kind")),
         }
     }

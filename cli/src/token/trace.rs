@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `amanat token trace`: whose tokens leaked, of which epoch, and of which rows of the registry.
+//!
+//! Owns the finding of tokens in a leak of any form. Never keeps a row; memory grows with the leak alone.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::fs::File;
+use std::hash::BuildHasher as _;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use amanat::error::Error;
+use amanat::ident::Timestamp;
+use amanat::keys::Purpose;
+use amanat::normal::{Normal, NormalForm};
+use amanat::schema::{TableSchema, TokenPolicy};
+use amanat::token::{
+    Audience, Epoch, MAX_TOKEN_CHARACTERS, Suspect, Token, TokenKind, TokenOpener, TraceGroup, Tracer, Vault,
+};
+use amanat::{KeyId, Keyring, Name};
+use amanat_stores::vault::SqliteVault;
+use amanat_stores::{KeyringSession, ScanSource, ScannedRow, Visitor};
+use serde::Serialize;
+
+use crate::fault::{Fault, Outcome, Result};
+use crate::keys::KeyPrefix;
+use crate::progress::Progress;
+use crate::store::{StoreArgs, is_dash};
+use crate::text::{Table, count, grouped};
+use crate::ui::Ui;
+use crate::unlock::{self, UnlockArgs, keyring_fault};
+
+/// What a token begins with.
+const BEGINNING: &str = "amt1:";
+/// Longest line of a leak; a longer one is looked at in parts.
+const MAX_LINE_BYTES: u64 = 1 << 24;
+/// Longest text that may be a format-preserving token.
+const MAX_BARE_BYTES: usize = 64;
+/// Refused rows that are told.
+const TOLD: u64 = 5;
+
+/// Trace a leaked list: whose tokens it holds, of which purpose and epoch, whether they are genuine, and of which rows they are.
+///
+/// Every token is found in whatever the list is: lines of text, CSV, JSON. The store is read once, and nothing is written to it. The summary goes to standard
+/// error; to standard output goes a CSV line for each token and row that match: line of the leak, kind, recipient, purpose, epoch, row and
+/// record id. These are personal data.
+///
+/// Format-preserving tokens say nothing of themselves: name what they may be with --preserving. Any number of such a shape may be one, so
+/// that only their matches mean something. Vaulted tokens need their --vault.
+///
+/// Exit code 0: every token that was found is of a row; 1: some are of none; 2: could not run; 3: unauthentic rows met.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    unlock: UnlockArgs,
+    /// The leaked list; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    tokens: PathBuf,
+    /// Look for format-preserving tokens too: those of this token of the schema, of its epoch and of older ones; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    preserving: Vec<String>,
+    /// The vault of vaulted tokens.
+    #[arg(long, value_name = "FILE")]
+    vault: Option<PathBuf>,
+    /// Trace and open with this suspended or compromised key too, named by its id or at least 4 of the id's first digits; may be repeated.
+    #[arg(long, value_name = "KEYID")]
+    break_glass: Vec<KeyPrefix>,
+    /// Print JSON, one object a line: groups, matches, and a total.
+    #[arg(long)]
+    json: bool,
+    /// No progress and no summary; errors only.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// A leaked token.
+struct Leak {
+    line: u64,
+    matched: bool,
+}
+
+/// What was found in the list.
+#[derive(Default)]
+struct Leaks {
+    found: Vec<Leak>,
+    /// Texts that begin like a token and are none: mistyped, cut off.
+    unreadable: u64,
+    /// Tokens of each group that stand in the list before.
+    repeated: Vec<u64>,
+    seen: HashSet<u64>,
+    hasher: RandomState,
+}
+
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
+    if is_dash(&args.tokens) && is_dash(&args.store.store) {
+        return Err(Fault::new("list and store cannot both come from standard input").help("name a file"));
+    }
+    let schema = args.store.table.read()?;
+    let table = args.store.table.table(&schema)?;
+    args.store.format()?;
+    let suspects = args.suspects(table)?;
+    let (path, kek) = (args.unlock.path(), args.unlock.kek()?);
+    let at = |error| keyring_fault(error, &path);
+    // The tracer borrows the keys for the whole run, and a session lends them only for a moment: each has its own.
+    let keyring = path.unlock(&*kek).map_err(at)?;
+    let broken = args.broken(&keyring, ui)?;
+    let session = KeyringSession::unlock(&path, &*kek, &unlock::now).map_err(at)?;
+    let session = session.with_break_glass(broken.clone());
+    let forms = table.tokens().iter().map(|policy| (policy.audience().clone(), policy.of().form.clone()));
+    let mut tracer = Tracer::new(keyring.token_keys()?, forms.collect(), &broken)?;
+    let mut vault = args.vault.as_ref().map(|file| SqliteVault::open(file)).transpose()?;
+    let mut resolver = Resolver { keyring: &keyring, table, broken: &broken, vault: vault.as_mut() };
+    let mut leaks = Leaks::default();
+    leaks.read(&args.tokens, &mut tracer, &mut resolver, &suspects)?;
+    if leaks.found.is_empty() {
+        return Err(Fault::new(format!("no token was found in {}", args.tokens.display()))
+            .help("tokens begin with `amt1:`; name format-preserving ones with --preserving"));
+    }
+    args.tell_groups(&tracer, &leaks, ui)?;
+    let (parts, fields) = parts(table);
+    let progress = Progress::new(ui, "trace", args.quiet, None);
+    let normals = parts.iter().map(|(_, form)| Normal::empty(form.clone())).collect();
+    let mut matcher = Matcher {
+        args,
+        table,
+        tracer,
+        leaks,
+        parts,
+        normals,
+        progress,
+        ui,
+        rows: 0,
+        matches: 0,
+        refused: 0,
+        stopped: None,
+    };
+    matcher.begin()?;
+    let scanned = args.store.scan(table, &fields, ScanSource::Protected(&session), &mut matcher);
+    matcher.progress.finish();
+    let tally = match (matcher.stopped.take(), scanned) {
+        (Some(fault), _) => return Err(fault),
+        (None, scanned) => scanned?,
+    };
+    let unmatched = matcher.tell_total()?;
+    Ok(match (tally.unauthentic, unmatched) {
+        (1.., _) => Outcome::Unauthentic,
+        (_, 1..) => Outcome::SomeRefused,
+        _ => Outcome::Done,
+    })
+}
+
+/// The fields that tokens stand for, each with a normal form; and the fields to read.
+fn parts(table: &TableSchema) -> (Vec<(usize, NormalForm)>, Vec<Name>) {
+    let (mut parts, mut fields): (Vec<(usize, NormalForm)>, Vec<Name>) = (Vec::new(), Vec::new());
+    for of in table.tokens().iter().map(TokenPolicy::of) {
+        let known = fields.iter().position(|field| *field == of.field);
+        let place = known.unwrap_or_else(|| {
+            fields.push(of.field.clone());
+            fields.len() - 1
+        });
+        if !parts.iter().any(|(other, form)| *other == place && *form == of.form) {
+            parts.push((place, of.form.clone()));
+        }
+    }
+    (parts, fields)
+}
+
+/// What bare texts may be tokens of.
+type Suspected<'a> = Vec<(&'a Audience, Epoch, &'a NormalForm)>;
+
+impl Args {
+    /// The tokens that were named, at their epoch and every older one.
+    fn suspects<'t>(&self, table: &'t TableSchema) -> Result<Suspected<'t>> {
+        if table.tokens().is_empty() {
+            return Err(Fault::new(format!("table {} has no tokens in the schema", table.name())));
+        }
+        let mut suspects = Vec::new();
+        for name in &self.preserving {
+            let known = |policy: &&TokenPolicy| {
+                policy.kind() == TokenKind::Preserving && policy.name().as_str() == name
+            };
+            let policy = table.tokens().iter().find(known).ok_or_else(|| {
+                Fault::new(format!("table {} has no format-preserving token of this name", table.name()))
+                    .help("it is the `name` of a [[table.token]] of kind `preserving`")
+            })?;
+            for epoch in 1..=policy.epoch().get() {
+                suspects.push((policy.audience(), Epoch::new(epoch.into())?, &policy.of().form));
+            }
+        }
+        Ok(suspects)
+    }
+
+    fn broken(&self, keyring: &Keyring, ui: &Ui) -> Result<Vec<KeyId>> {
+        let mut named = Vec::new();
+        for prefix in &self.break_glass {
+            let of_use = |key: &&amanat::keys::KeyInfo| {
+                matches!(key.purpose, Purpose::Token | Purpose::Field | Purpose::Index)
+            };
+            let key = prefix.find(keyring.keys().filter(of_use))?;
+            ui.warn(format!(
+                "breaking the glass: key {} is {} and is used in this run",
+                key.id.short(),
+                key.state
+            ));
+            named.push(key.id);
+        }
+        Ok(named)
+    }
+
+    /// Says what the list is, before any row is read.
+    fn tell_groups(&self, tracer: &Tracer<'_>, leaks: &Leaks, ui: &Ui) -> Result<()> {
+        let groups =
+            tracer.groups().iter().enumerate().map(|(place, group)| {
+                Group::new(group, leaks.repeated.get(place).copied().unwrap_or_default())
+            });
+        if self.json {
+            return groups.into_iter().try_for_each(|group| ui.line(json("group", &group)?));
+        }
+        if self.quiet {
+            return Ok(());
+        }
+        ui.note(format!(
+            "{}: {}, {} unreadable",
+            self.tokens.display(),
+            count(leaks.found.len().try_into().unwrap_or(u64::MAX), "token"),
+            grouped(leaks.unreadable)
+        ));
+        let mut lines =
+            Table::new(&["KIND", "RECIPIENT", "PURPOSE", "EPOCH", "TOKENS", "PROVED", "REPEATED", "NOTE"]);
+        for group in groups {
+            lines.row(vec![
+                group.kind.to_owned(),
+                group.recipient,
+                group.purpose,
+                group.epoch.to_string(),
+                grouped(group.tokens),
+                group.proved.map_or_else(|| "-".to_owned(), grouped),
+                grouped(group.repeated),
+                group.note.unwrap_or_default(),
+            ]);
+        }
+        lines.lines().iter().for_each(|line| ui.note(line));
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Group {
+    kind: &'static str,
+    recipient: String,
+    purpose: String,
+    epoch: u16,
+    tokens: u64,
+    proved: Option<u64>,
+    repeated: u64,
+    note: Option<String>,
+}
+
+impl Group {
+    fn new(group: &TraceGroup, repeated: u64) -> Self {
+        let header = group.header();
+        Self {
+            kind: header.kind().as_str(),
+            recipient: header.audience().recipient().to_string(),
+            purpose: header.audience().purpose().to_string(),
+            epoch: header.epoch().get(),
+            tokens: group.tokens(),
+            proved: group.proved(),
+            repeated,
+            note: group.fault().map(|fault| fault.message().to_owned()),
+        }
+    }
+}
+
+/// Looks vaulted tokens up.
+struct Resolver<'a> {
+    keyring: &'a Keyring,
+    table: &'a TableSchema,
+    broken: &'a [KeyId],
+    vault: Option<&'a mut SqliteVault>,
+}
+
+impl Resolver<'_> {
+    /// What a vaulted token stands for. Every form that the schema has for its audience is tried by its entry's own scope, never by its value.
+    fn resolve(&mut self, token: &Token) -> Option<Normal> {
+        let vault = self.vault.as_mut()?;
+        let audience = token.header().audience();
+        let forms = self
+            .table
+            .tokens()
+            .iter()
+            .filter(|policy| policy.kind() == TokenKind::Vaulted && policy.audience() == audience);
+        let start = Timestamp::from_unix_seconds(0).ok()?;
+        forms.map(|policy| &policy.of().form).find_map(|form| {
+            let mut opener = TokenOpener::new(self.keyring, token.header(), form, self.broken).ok()?;
+            opener.open(token, start, Some(&mut **vault as &mut dyn Vault)).ok().flatten()
+        })
+    }
+}
+
+impl Leaks {
+    fn read(
+        &mut self,
+        path: &Path,
+        tracer: &mut Tracer<'_>,
+        resolver: &mut Resolver<'_>,
+        suspects: &Suspected<'_>,
+    ) -> Result<()> {
+        let failed = |error| Fault::file("read", path, &error);
+        let mut input: Box<dyn BufRead> = if is_dash(path) {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(BufReader::new(File::open(path).map_err(failed)?))
+        };
+        let (mut line, mut number, mut begins) = (Vec::new(), 0, true);
+        loop {
+            line.clear();
+            let read = input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(failed)?;
+            if read == 0 {
+                return Ok(());
+            }
+            number += u64::from(begins);
+            begins = line.ends_with(b"\n");
+            let text = String::from_utf8_lossy(&line);
+            self.find(&text.to_ascii_lowercase(), number, tracer, resolver);
+            if !suspects.is_empty() {
+                self.find_bare(&text, number, tracer, suspects);
+            }
+        }
+    }
+
+    /// Every token in a line.
+    fn find(&mut self, text: &str, line: u64, tracer: &mut Tracer<'_>, resolver: &mut Resolver<'_>) {
+        for (start, _) in text.match_indices(BEGINNING) {
+            let rest = text.get(start..).unwrap_or_default();
+            let Ok(token) = Token::parse(candidate(rest)) else {
+                self.unreadable += 1;
+                continue;
+            };
+            if token.header().kind() == TokenKind::Vaulted {
+                tracer.leak_opened(&token, resolver.resolve(&token).as_ref());
+            } else {
+                tracer.leak(&token);
+            }
+            let header = token.header();
+            let group = tracer.groups().iter().position(|group| group.header() == header);
+            self.take(line, group.unwrap_or_default(), candidate(rest));
+        }
+    }
+
+    /// Every cell of a line that may be an identifier's format-preserving token.
+    fn find_bare(&mut self, text: &str, line: u64, tracer: &mut Tracer<'_>, suspects: &Suspected<'_>) {
+        let of_cells = |c: char| {
+            c.is_whitespace() || matches!(c, ',' | ';' | '|' | '"' | '\'' | '{' | '}' | '[' | ']' | ':' | '=')
+        };
+        for cell in text.split(of_cells).filter(|cell| (1..=MAX_BARE_BYTES).contains(&cell.len())) {
+            let may_be: Vec<Suspect<'_>> = suspects
+                .iter()
+                .filter_map(|(audience, epoch, form)| match form {
+                    NormalForm::Identifier(identifier) => {
+                        Some(Suspect { audience, epoch: *epoch, identifier })
+                    }
+                    _ => None,
+                })
+                .filter(|suspect| suspect.identifier.append_normal(cell, &mut Vec::new()).is_ok())
+                .collect();
+            if !may_be.is_empty() && tracer.leak_bare(cell, &may_be) {
+                let first = tracer.groups().iter().position(|group| {
+                    group.header().kind() == TokenKind::Preserving
+                        && may_be.iter().any(|suspect| suspect.audience == group.header().audience())
+                });
+                self.take(line, first.unwrap_or_default(), cell);
+            }
+        }
+    }
+
+    fn take(&mut self, line: u64, group: usize, text: &str) {
+        self.found.push(Leak { line, matched: false });
+        if self.repeated.len() <= group {
+            self.repeated.resize(group + 1, 0);
+        }
+        let is_new = self.seen.insert(self.hasher.hash_one(text));
+        if let Some(repeated) = self.repeated.get_mut(group).filter(|_| !is_new) {
+            *repeated += 1;
+        }
+    }
+}
+
+/// The longest text at the beginning that could be a token: what follows it in a sentence or a file is not taken.
+fn candidate(text: &str) -> &str {
+    let belongs =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, ':' | '_' | '-' | '.');
+    let end = text.find(|c: char| !belongs(c)).unwrap_or(text.len()).min(MAX_TOKEN_CHARACTERS + 1);
+    let text = text.get(..end).unwrap_or_default();
+    // Two tokens that were run together are two.
+    let next = text.get(1..).and_then(|rest| rest.find(BEGINNING)).map_or(text.len(), |place| place + 1);
+    text.get(..next).unwrap_or_default().trim_end_matches([':', '_', '-', '.'])
+}
+
+/// Compares the rows.
+struct Matcher<'a, 'k> {
+    args: &'a Args,
+    table: &'a TableSchema,
+    tracer: Tracer<'k>,
+    leaks: Leaks,
+    parts: Vec<(usize, NormalForm)>,
+    normals: Vec<Normal>,
+    progress: Progress<'a>,
+    ui: &'a Ui,
+    rows: u64,
+    matches: u64,
+    refused: u64,
+    /// Why the output cannot be written.
+    stopped: Option<Fault>,
+}
+
+#[derive(Serialize)]
+struct Match {
+    line: u64,
+    kind: &'static str,
+    recipient: String,
+    purpose: String,
+    epoch: u16,
+    row: u64,
+    record: Vec<String>,
+}
+
+impl Matcher<'_, '_> {
+    fn begin(&self) -> Result<()> {
+        if self.args.json {
+            return Ok(());
+        }
+        let mut heading = vec!["line", "kind", "recipient", "purpose", "epoch", "row"];
+        heading.extend(self.table.record_id().iter().map(String::as_str));
+        self.csv(&heading)
+    }
+
+    fn csv(&self, cells: &[&str]) -> Result<()> {
+        let failed = || Fault::new("the matches cannot be written as CSV");
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(cells).map_err(|_| failed())?;
+        let text = String::from_utf8(writer.into_inner().map_err(|_| failed())?).map_err(|_| failed())?;
+        self.ui.line(self.ui.foreign(text.trim_end_matches('\n')))
+    }
+
+    fn print(&self, found: &Match) -> Result<()> {
+        if self.args.json {
+            return self.ui.line(json("match", found)?);
+        }
+        let (line, epoch, row) = (found.line.to_string(), found.epoch.to_string(), found.row.to_string());
+        let mut cells = vec![line.as_str(), found.kind, &found.recipient, &found.purpose, &epoch, &row];
+        cells.extend(found.record.iter().map(String::as_str));
+        self.csv(&cells)
+    }
+
+    /// Says what was matched; gives how many tokens were not.
+    fn tell_total(&self) -> Result<u64> {
+        let unmatched = self.leaks.found.iter().filter(|leak| !leak.matched).count();
+        let unmatched = u64::try_from(unmatched).unwrap_or(u64::MAX);
+        let tokens = u64::try_from(self.leaks.found.len()).unwrap_or(u64::MAX);
+        if self.args.json {
+            let total = serde_json::json!({
+                "tokens": tokens, "unreadable": self.leaks.unreadable, "matches": self.matches,
+                "not_matched": unmatched, "rows": self.rows, "rows_refused": self.refused,
+            });
+            self.ui.line(json("total", &total)?)?;
+        } else if !self.args.quiet {
+            self.ui.note(format!(
+                "{} of {} are of a row, {} of none; {} compared, {} refused",
+                grouped(tokens - unmatched),
+                count(tokens, "token"),
+                grouped(unmatched),
+                count(self.rows, "row"),
+                grouped(self.refused)
+            ));
+        }
+        Ok(unmatched)
+    }
+}
+
+impl Visitor for Matcher<'_, '_> {
+    fn row(&mut self, row: &ScannedRow<'_>) -> amanat::Result<()> {
+        self.rows += 1;
+        let mut found: Vec<(usize, Match)> = Vec::new();
+        for ((place, form), normal) in self.parts.iter().zip(&mut self.normals) {
+            // What has no normal form has no token.
+            if form.normalise_into(row.value(*place), normal).is_err() {
+                continue;
+            }
+            self.tracer.row(normal, |leak, group| {
+                let line = self.leaks.found.get(leak).map_or(0, |leak| leak.line);
+                let header = group.header();
+                let found_here = Match {
+                    line,
+                    kind: header.kind().as_str(),
+                    recipient: header.audience().recipient().to_string(),
+                    purpose: header.audience().purpose().to_string(),
+                    epoch: header.epoch().get(),
+                    row: row.number(),
+                    record: Vec::new(),
+                };
+                found.push((leak, found_here));
+            });
+        }
+        found.sort_by_key(|(leak, _)| *leak);
+        for (leak, mut found) in found {
+            found.record = row.record_columns()?.into_iter().map(std::borrow::Cow::into_owned).collect();
+            self.leaks.found.get_mut(leak).into_iter().for_each(|leak| leak.matched = true);
+            self.matches += 1;
+            if let Err(fault) = self.print(&found) {
+                self.stopped = Some(fault);
+                return Err(Error::misuse("the output cannot be written"));
+            }
+        }
+        if self.rows.is_multiple_of(1 << 12) {
+            self.progress.tell(self.rows, 0);
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, fault: &Error) -> amanat::Result<()> {
+        self.refused += 1;
+        if !self.args.quiet && self.refused <= TOLD {
+            self.progress.finish();
+            self.ui.warn(fault.to_string());
+        }
+        Ok(())
+    }
+}
+
+fn json(name: &str, value: &impl Serialize) -> Result<String> {
+    let failed = |_| Fault::new("the report cannot be written as JSON");
+    let value = serde_json::to_value(value).map_err(failed)?;
+    Ok(serde_json::json!({ name: value }).to_string())
+}

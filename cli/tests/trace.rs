@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `token trace` as a user runs it. Every record is invented.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod support;
+
+use std::fmt::Write as _;
+
+use support::{Folder, Ran};
+
+const SCHEMA: &str = r#"
+format = "amanat-schema"
+version = 1
+
+[[table]]
+name = "citizens"
+record_id = ["id"]
+field = [
+  { name = "cnic", mode = "sealed", identifier = "cnic" },
+  { name = "district", mode = "clear" },
+]
+"#;
+const KEYS: &str = "--keyring registry.keyring --key-file k.key --schema schema.toml";
+const ROWS: u32 = 100;
+
+fn folder() -> Folder {
+    let folder = Folder::with_keyring();
+    let mut schema = SCHEMA.to_owned();
+    let recipients = [
+        ("voter", "pairwise", "election-commission"),
+        ("tax", "pairwise", "revenue-board"),
+        ("loan", "reversible", "bank"),
+        ("visit", "expiring", "clinic"),
+        ("sim", "preserving", "telecom"),
+        ("relief", "vaulted", "relief-fund"),
+    ];
+    for (name, kind, recipient) in recipients {
+        writeln!(schema, "[[table.token]]\nname = \"{name}\"\nkind = \"{kind}\"\nfield = \"cnic\"\nrecipient = \"{recipient}\"\nepoch = 1")
+            .unwrap();
+    }
+    folder.write("schema.toml", schema);
+    let mut csv = String::from("id,cnic,district\n");
+    (0..ROWS).for_each(|row| writeln!(csv, "row-{row},01234{row:07}{},Lahore", row % 2 + 1).unwrap());
+    folder.write("people.csv", csv);
+    folder.run(&format!("protect {KEYS} people.csv -o sealed.csv")).code(0);
+    for (_, kind, recipient) in recipients {
+        let rest = match kind {
+            "expiring" => "--valid-for 72h",
+            "vaulted" => "--vault vault.db",
+            _ => "",
+        };
+        folder
+            .run(&format!("export {KEYS} sealed.csv --recipient {recipient} -o {recipient}.csv {rest}"))
+            .code(0);
+    }
+    folder
+}
+
+/// The tokens of an export.
+fn tokens(folder: &Folder, recipient: &str) -> Vec<String> {
+    let text = folder.read(&format!("{recipient}.csv"));
+    text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
+}
+
+fn trace(folder: &Folder, rest: &str) -> Ran {
+    folder.run(&format!("token trace {KEYS} --tokens leak.txt sealed.csv {rest}"))
+}
+
+#[test]
+fn a_leaked_list_full_of_noise_names_recipients_and_rows() {
+    let folder = folder();
+    let (voters, tax) = (tokens(&folder, "election-commission"), tokens(&folder, "revenue-board"));
+    let (loans, visits) = (tokens(&folder, "bank"), tokens(&folder, "clinic"));
+    let other = Folder::with_keyring();
+    other.write("schema.toml", folder.read("schema.toml"));
+    other.write("people.csv", folder.read("people.csv"));
+    other.run(&format!("protect {KEYS} people.csv -o sealed.csv")).code(0);
+    other.run(&format!("export {KEYS} sealed.csv --recipient bank -o bank.csv")).code(0);
+    let foreign = tokens(&other, "bank");
+    let mistyped = format!("{}q", &voters[2][..voters[2].len() - 1]);
+    let leak = format!(
+        "posted by nobody\r\n{{\"t\":\"{}\",\"u\":\"{}\"}}\n\n{};{}|x\nSee {}. And {}, or {}{}\n\u{fffd}{}\nagain {}\n",
+        voters[0],
+        tax[1],
+        loans[2],
+        visits[3].to_uppercase(),
+        voters[1],
+        mistyped,
+        voters[4],
+        voters[5],
+        foreign[0],
+        voters[0]
+    );
+    folder.write("leak.txt", [leak.as_bytes(), b"\xff\xfe 0123400000001\n"].concat());
+    let ran = trace(&folder, "").code(1);
+    let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines[0], ["line", "kind", "recipient", "purpose", "epoch", "row", "id"]);
+    assert_eq!(lines.len(), 9, "{}\n{}", ran.out, ran.err);
+    let of = |recipient: &str| -> Vec<&str> {
+        lines[1..].iter().filter(|line| line[2] == recipient).map(|line| line[0]).collect()
+    };
+    let mut found = of("election-commission");
+    found.sort_unstable();
+    assert_eq!(found, ["2", "5", "5", "5", "7"]);
+    assert_eq!((of("revenue-board"), of("bank"), of("clinic")), (vec!["2"], vec!["4"], vec!["4"]));
+    for line in &lines[1..] {
+        let number: usize = line[6].strip_prefix("row-").unwrap().parse().unwrap();
+        assert_eq!(line[5], (number + 1).to_string());
+    }
+    for part in ["9 tokens, 1 unreadable", "8 of 9 tokens are of a row, 1 of none; 100 rows compared"] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    let group = ran.err.lines().find(|line| line.contains("election-commission")).unwrap();
+    let cells: Vec<&str> = group.split_whitespace().collect();
+    assert_eq!(cells, ["pairwise", "election-commission", "voter", "1", "5", "5", "1"]);
+    let group = ran.err.lines().find(|line| line.contains("bank")).unwrap();
+    assert!(group.split_whitespace().eq(["reversible", "bank", "loan", "1", "2", "1", "0"]), "{group}");
+
+    let json = trace(&folder, "--json").code(1).out;
+    let json: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json.iter().filter(|line| line.get("match").is_some()).count(), 8);
+    assert_eq!(json.last().unwrap()["total"]["not_matched"], 1);
+}
+
+#[test]
+fn every_token_of_an_export_is_traced_to_the_row_that_it_was_made_of() {
+    let folder = folder();
+    for (recipient, rest) in [
+        ("election-commission", ""),
+        ("bank", ""),
+        ("clinic", ""),
+        ("relief-fund", "--vault vault.db"),
+        ("telecom", "--preserving sim"),
+    ] {
+        // One row alone, so that it is known whose token it is.
+        let one = folder.read("sealed.csv");
+        let mut lines = one.lines();
+        let (header, row) = (lines.next().unwrap(), lines.nth(41).unwrap());
+        folder.write("one.csv", format!("{header}\n{row}\n"));
+        let rest_of_export = match recipient {
+            "clinic" => "--valid-for 1h",
+            "relief-fund" => "--vault vault.db",
+            _ => "",
+        };
+        folder
+            .run(&format!(
+                "export {KEYS} one.csv --recipient {recipient} -o leak.txt --force {rest_of_export}"
+            ))
+            .code(0);
+        let ran = trace(&folder, rest).code(0);
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert_eq!(lines.len(), 2, "{recipient}: {}{}", ran.out, ran.err);
+        assert!(lines[1].starts_with("2,") && lines[1].ends_with(",42,row-41"), "{}", lines[1]);
+        assert!(lines[1].contains(recipient));
+    }
+    let ran = trace(&folder, "").refused("no token was found");
+    assert!(ran.err.contains("--preserving"), "{}", ran.err);
+}
+
+#[test]
+fn vaulted_tokens_need_their_vault_and_rows_that_do_not_open_are_told() {
+    let folder = folder();
+    folder.write("leak.txt", tokens(&folder, "relief-fund").join("\n"));
+    let ran = trace(&folder, "").code(1);
+    assert_eq!(ran.out.lines().count(), 1);
+    assert!(ran.err.contains("0 of 100 tokens are of a row"), "{}", ran.err);
+    assert_eq!(trace(&folder, "--vault vault.db").code(0).out.lines().count(), 101);
+
+    folder.write("sealed.csv", folder.read("sealed.csv").replacen("\nrow-7,", "\nrow-700,", 1));
+    folder.write("leak.txt", tokens(&folder, "bank").join("\n"));
+    let ran = trace(&folder, "").code(3);
+    assert!(ran.err.contains("row 8") && ran.err.contains("99 of 100 tokens"), "{}", ran.err);
+    trace(&folder, "--preserving voter").refused("no format-preserving token of this name");
+    folder.run(&format!("token trace {KEYS} --tokens - --format csv -")).refused("both");
+}
