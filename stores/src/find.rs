@@ -110,7 +110,8 @@ pub struct FindReport {
 /// Finds rows in a CSV file. Every line is read; only rows with the term are opened.
 ///
 /// # Errors
-/// As [`Query::new`] and [`scan_csv`](crate::scan::scan_csv); `Schema` or `Malformed` with the field's name if a value has no normal form.
+/// As [`scan_csv`](crate::scan::scan_csv); `Schema`, `Malformed` or `Limit` with the field's name if a value has no normal form; `Misuse`
+/// for another number of values than the index has fields.
 pub fn find_csv(plan: FindPlan<'_>, values: &[&str], input: impl Read) -> Result<FindReport> {
     let mut finder = Finder::new(plan)?;
     let terms = finder.terms(values)?;
