@@ -14,6 +14,8 @@ use amanat::keys::{NewSlot, Passphrase, Purpose};
 use amanat::{Date, Engine, FieldContext, Keyring, KeyringFile, RecordId, SecretBytes, ValueRef};
 
 mod common;
+#[path = "crosscheck/surrogates.rs"]
+mod surrogates;
 use common::*;
 
 fn hex(bytes: &[u8]) -> String {

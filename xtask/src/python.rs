@@ -17,7 +17,7 @@ pub(crate) fn test(place: &Place) -> Result<(), Failure> {
     python.run(place, ["-m", "amanat_reference", "vectors"]).args([&vectors]).args(["--check"]).run()
 }
 
-/// Seals values of every type and suite with Rust and opens them with Python.
+/// Seals values of every type and suite with Rust and opens them with Python; makes terms and tokens with Rust and again with Python.
 pub(crate) fn crosscheck(place: &Place) -> Result<(), Failure> {
     let python = Python::prepare(place)?;
     let folder = place.target.join("crosscheck");
@@ -30,8 +30,10 @@ pub(crate) fn crosscheck(place: &Place) -> Result<(), Failure> {
         .cargo(["test", "--package", "amanat", "--locked", "--test", "crosscheck"])
         .env("AMANAT_CROSSCHECK_OUT", &folder)
         .run()?;
-    let values = folder.join("sealed.jsonl");
-    python.run(place, ["-m", "amanat_reference", "check-batch"]).args([&values]).run()
+    for (command, file) in [("check-batch", "sealed.jsonl"), ("check-surrogates", "surrogates.jsonl")] {
+        python.run(place, ["-m", "amanat_reference", command]).args([folder.join(file)]).run()?;
+    }
+    Ok(())
 }
 
 /// Makes the vectors anew and says which files differ from before.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import envelope, keyring, tokens, vectors, wire
+from . import envelope, keyring, surrogates, tokens, vectors, wire
 from .errors import Limit, Refusal
 from .value import TYPE_NAMES
 
@@ -92,6 +92,10 @@ def main() -> int:
     p = commands.add_parser("check-batch", help="open envelopes listed in a JSON Lines file")
     p.add_argument("file")
     p.set_defaults(run=lambda args: 1 if vectors.check_batch(args.file) else 0)
+    p = commands.add_parser("check-surrogates",
+                            help="make again the terms and tokens listed in a JSON Lines file")
+    p.add_argument("file")
+    p.set_defaults(run=lambda args: 1 if surrogates.check_lines(args.file) else 0)
     args = parser.parse_args()
     try:
         return int(args.run(args))

@@ -2,9 +2,14 @@
 """Checks of the vectors of chapters 8 to 10: normal forms, identifiers, indexes, tokens."""
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Sequence, Tuple
+import json
+import os
+from collections import Counter
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
-from . import envelope, hpke, identifier, index, keys, normal, receipt, tokens, value
+from . import (envelope, hpke, identifier, index, keyring, keys, normal, receipt, tokens,
+               value)
+from .errors import Expired, Refusal
 from .ff1 import Ff1
 from .keys import Key
 from .normal import Form
@@ -266,6 +271,117 @@ def _receipt(v: Vector) -> None:
     found = receipt.read(v.file, keys_of(v, "token"))
     v.same("key-id", found["key"])
     v.same("mac-key", receipt.mac_key(v.hex("secret"), found["registry"]).hex())
+
+
+# -- JSON Lines that another implementation wrote -----------------------------
+
+def _open_keyring(folder: str, head: Dict[str, str]) -> Tuple[str, List[Key]]:
+    with open(os.path.join(folder, head["keyring"]), "rb") as file:
+        ring = keyring.parse(file.read(keyring.MAX_KEYRING_BYTES + 1))
+    return ring.registry, keyring.unlock(ring, head["passphrase"])
+
+
+def _same(name: str, wanted: object, got: object) -> None:
+    if wanted != got:
+        raise Mismatch("%s: %r, computed %r" % (name, wanted, got))
+
+
+def _refusal(case: Dict[str, Any], run: Callable[[], object]) -> bool:
+    """Whether a line says that the value is refused; it must be, in its class."""
+    if "class" not in case:
+        return False
+    try:
+        run()
+    except Refusal as refusal:
+        _same("class", case["class"], refusal.result)
+        return True
+    raise Mismatch("not refused; expected %s" % case["class"])
+
+
+def _line_token(registry: str, keyset: List[Key], case: Dict[str, Any]) -> None:
+    form, token = form_of(case["form"]), tokens.parse(case["text"])
+    read = normal.normalize(form, typed("%s %s" % (case["type"], case["value_hex"])))
+    found = tokens.open_token(keyset, registry, token, form, case.get("now", 0))
+    if found is not None:
+        _same("value", found, read)
+    key = tokens.key_at(keyset, token.epoch)
+    token_key = tokens.derive(key, registry, token.kind, token.audience)
+    if token.kind == "pairwise":
+        _same("data", token.data, tokens.pairwise(token_key, form.key_name, read))
+    elif token.kind == "reversible":
+        _same("data", token.data, tokens.reversible(token_key, key.id, read))
+    elif token.kind == "preserving":
+        made = tokens.Preserving(token_key, token.audience, form.key_name, what_of(form))
+        _same("data", token.data.decode("ascii"), made.make(read.decode("ascii"))[0])
+    elif token.kind == "vaulted":
+        entry, columns = case["entry"], [(token.audience.purpose, form.key_name)]
+        _same("scope", entry["scope"], token.header + form.key_name)
+        terms = index.query(keyset, registry, tokens.VAULT, tokens.vault_index(token), columns,
+                            128, [read])
+        if bytes.fromhex(entry["term"]) not in terms:
+            raise Mismatch("the vault's term")
+        item = envelope.open_field(
+            keyset, envelope.Field(registry, tokens.VAULT, "value"),
+            tokens.vault_record_id(entry["scope"], token.data[:16]),
+            bytes.fromhex(entry["envelope_hex"]))
+        _same("entry", item, tokens.as_value(read))
+    else:
+        try:
+            tokens.open_expiring(token_key, token, case["now"] + 1)
+        except Expired:
+            return
+        raise Mismatch("opens after its expiry")
+
+
+def _line(registry: str, keyset: List[Key], case: Dict[str, Any]) -> None:
+    if case["op"] == "token":
+        _line_token(registry, keyset, case)
+    elif case["op"] == "refused":
+        item = typed("%s %s" % (case["type"], case["value_hex"]))
+        _refusal(case, lambda: normal.normalize(form_of(case["form"]), item))
+    elif case["op"] == "identifier":
+        what, text = what_of(form_of(case["form"])), bytes.fromhex(case["value_hex"]).decode()
+        _same("mask", case["mask"], what.mask(text))
+        if not _refusal(case, lambda: what.read(text)):
+            _same("normal", case["normal"], what.read(text))
+            _same("display", case["display"], what.display(case["normal"]))
+            _same("strict", case["strict"], strict(what, text))
+    elif case["op"] == "term":
+        forms = [(field, form_of(form)) for field, form in case["columns"]]
+        values = [normal.normalize(form, Value(TEXT, text.encode("utf-8")))
+                  for (_, form), text in zip(forms, case["values"])]
+        names = [(field, form.key_name) for field, form in forms]
+        got = index.query(keyset, registry, case["table"], case["index"], names, case["bits"],
+                          values)
+        _same("terms", sorted(case["terms"]), sorted(term.hex() for term in got))
+    else:
+        ff1 = Ff1(bytes.fromhex(case["key"]))
+        tweak = bytes.fromhex(case["tweak"])
+        _same("sealed", case["sealed"], ff1.encrypt(case["radix"], tweak, case["plain"]))
+        _same("plain", case["plain"], ff1.decrypt(case["radix"], tweak, case["sealed"]))
+
+
+def check_lines(path: str) -> int:
+    """Check what another implementation made of values; the first line names its keyring."""
+    count = wrong = 0
+    operations: Counter[str] = Counter()
+    with open(path, encoding="utf-8") as lines:
+        head = json.loads(next(lines))
+        registry, keyset = _open_keyring(os.path.dirname(os.path.abspath(path)), head)
+        for number, line in enumerate(lines, 2):
+            case = json.loads(line)
+            count += 1
+            operations[case["op"]] += 1
+            try:
+                _line(registry, keyset, case)
+            except (Mismatch, Refusal) as problem:
+                wrong += 1
+                if wrong <= 20:
+                    print("line %d: %s: %s" % (number, problem, line.strip()[:300]))
+    for name, number in sorted(operations.items()):
+        print("%s: %d" % (name, number))
+    print("%d lines, %d do not agree" % (count, wrong))
+    return wrong if count else 1
 
 
 KINDS: Dict[str, Callable[[Vector], None]] = {

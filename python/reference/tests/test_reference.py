@@ -14,7 +14,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from amanat_reference import aead, envelope, keyring, keys, vectors, wire  # noqa: E402
+from amanat_reference import (aead, bech32m, envelope, ff1, hpke, identifier, keyring,  # noqa: E402
+                              keys, surrogates, tokens, vectors, wire)
 from amanat_reference.errors import Limit, Malformed, Refusal, Unauthentic  # noqa: E402
 from amanat_reference.make_vectors import make  # noqa: E402
 
@@ -138,6 +139,107 @@ class Bounds(unittest.TestCase):
         envelope.parse(head + bytes(131_072))
         with self.assertRaises(Malformed):
             envelope.parse(head + bytes(131_088))
+
+
+class Standards(unittest.TestCase):
+    """FF1, HPKE, Bech32m and check digits against what others published."""
+
+    def test_ff1_nist(self) -> None:
+        letters = "0123456789abcdefghijklmnopqrstuvwxyz"
+        with open(os.path.join(VECTORS, "foreign", "ff1_nist.txt"), encoding="ascii") as file:
+            samples = [line.split() for line in file if not line.startswith("#")]
+        self.assertEqual(len(samples), 9)
+        for key, tweak, radix, plain, sealed in samples:
+            cipher = ff1.Ff1(bytes.fromhex(key))
+            data = bytes.fromhex("" if tweak == "-" else tweak)
+            numerals = [letters.index(letter) for letter in plain]
+            got = cipher.encrypt(int(radix), data, numerals)
+            self.assertEqual("".join(letters[n] for n in got), sealed)
+            self.assertEqual(cipher.decrypt(int(radix), data, got), numerals)
+
+    def test_hpke_rfc_9180(self) -> None:
+        """RFC 9180 appendix A.1.1, encryption 0: the same suite with AES-128-GCM."""
+        ephemeral = bytes.fromhex(
+            "52c4a758a802cd8b936eceea314432798d5baf2d7e9235dc084ab1b9cfa2f736")
+        private = bytes.fromhex(
+            "4612c550263fc8ad58375df3f557aac531d26850903e55a9f23f21d8534e8ac8")
+        info, text = b"Ode on a Grecian Urn", b"Beauty is truth, truth beauty"
+        encapsulated, sealed, schedule = hpke.seal(
+            ephemeral, hpke.public_key(private), info, b"Count-0", text, hpke.AES_128_GCM)
+        self.assertEqual(encapsulated.hex(),
+                         "37fda3567bdbd628e88668c3c8d7e97d1d1253b6d4ea6d44c150f741f1bf4431")
+        self.assertEqual(schedule.key.hex(), "4531685d41d65f03dc48f6b8302c05b0")
+        self.assertEqual(schedule.base_nonce.hex(), "56d890e5accaaf011cff4b7d")
+        self.assertEqual(sealed.hex(), "f938558b5d72f1a23810b4be2ab4f84331acc02fc97babc53a52ae8218"
+                                       "a355a96d8770ac83d07bea87e13c512a")
+        self.assertEqual(
+            hpke.open_sealed(private, encapsulated, info, b"Count-0", sealed, hpke.AES_128_GCM),
+            text)
+
+    def test_bech32m_bip_350(self) -> None:
+        for text in ("a1lqfn3a", "?1v759aa", "split1checkupstagehandshakeupstreamerranterredcaperredlc445v",
+                     "abcdef1l7aum6echk45nj3s0wdvt2fg8x9yrzpqzd3ryx"):
+            header, _, symbols = text.rpartition("1")
+            values = bech32m.check_symbols(header, symbols)
+            self.assertEqual(bech32m.encode_groups(header, values), text)
+        for text in ("y1b0jsk6g", "lt1igcx5c0", "in1muywd", "mm1crxm3i", "au1s5cgom", "m1vpyv2q"):
+            header, _, symbols = text.rpartition("1")
+            with self.assertRaises(Malformed):
+                bech32m.check_symbols(header, symbols)
+
+    def test_check_digits(self) -> None:
+        """Verhoeff: 236 takes 3; Luhn: ISO's 7992739871 takes 3; ICAO 9303-3's and -4's samples."""
+        self.assertEqual(identifier.CHECKS["verhoeff"]("236"), "3")
+        self.assertEqual(identifier.CHECKS["luhn"]("7992739871"), "3")
+        self.assertEqual(identifier.icao("520727"), "3")
+        zone = ("P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<"
+                "L898902C36UTO7408122F1204159ZE184226B<<<<<10")
+        self.assertEqual(identifier.of("mrz").read(zone), zone)
+
+    def test_verhoeff_catches_every_wrong_digit_and_every_swap(self) -> None:
+        check = identifier.CHECKS["verhoeff"]
+        for number in range(0, 1000, 7):
+            rest = "%04d" % number
+            good = rest + str(check(rest))
+            for at in range(5):
+                for digit in "0123456789":
+                    other = good[:at] + digit + good[at + 1:]
+                    self.assertEqual(check(other[:-1]) == other[-1], other == good)
+            for at in range(4):
+                other = good[:at] + good[at + 1] + good[at] + good[at + 2:]
+                self.assertEqual(check(other[:-1]) == other[-1], other == good)
+
+
+class Lines(unittest.TestCase):
+    """check-surrogates, with a keyring of the vectors."""
+
+    def test_a_wrong_line_is_noticed(self) -> None:
+        v = vectors.Vector("keyring_six_purposes", load("keyring_six_purposes"))
+        key = {"op": "ff1", "key": "00" * 32, "radix": 10, "tweak": "", "plain": [1] * 6}
+        sealed = ff1.Ff1(bytes(32)).encrypt(10, b"", [1] * 6)
+        secret = bytes.fromhex(v.all("key")[2].split(" ")[3])
+        audience = tokens.Audience("tax-office", "matching")
+        token_key = keys.token_key(secret, "demo-registry", "pairwise", *audience)
+        data = tokens.pairwise(token_key, "cnic/v1", b"0000012345678")
+        token = {"op": "token", "form": "cnic/v1", "type": "01",
+                 "text": tokens.Token("pairwise", 1, audience, data).encode()}
+        cases = [(dict(key, sealed=sealed), 0), (dict(key, sealed=[1] * 6), 1),
+                 (dict(token, value_hex=b"00000-1234567-8".hex()), 0),
+                 (dict(token, value_hex=b"0000012345679".hex()), 1),
+                 ({"op": "refused", "form": "digits/v1", "type": "01", "value_hex": b"x".hex(),
+                   "class": "malformed"}, 0),
+                 ({"op": "refused", "form": "digits/v1", "type": "01", "value_hex": b"1".hex(),
+                   "class": "malformed"}, 1)]
+        head = {"keyring": "ring.json", "passphrase": v.one("passphrase")}
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "ring.json"), "wb") as file:
+                file.write(v.file)
+            path = os.path.join(folder, "lines.jsonl")
+            for case, wrong in cases:
+                with open(path, "w", encoding="utf-8") as lines:
+                    lines.write(json.dumps(head) + "\n" + json.dumps(case) + "\n")
+                with contextlib.redirect_stdout(io.StringIO()):
+                    self.assertEqual(surrogates.check_lines(path), wrong, case["op"])
 
 
 class Batch(unittest.TestCase):
