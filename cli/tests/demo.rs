@@ -26,11 +26,19 @@ fn the_demonstration_shows_the_main_job_and_its_commands_can_be_repeated() {
         "840 re-sealed",
         "is deactivated",
         "nothing to do: all 840 cells",
+        "exported 1 row of citizens to revenue-board for tax-roll",
+        "proved: this registry made it under this key",
         "104 characters sealed",
     ] {
         assert!(out.contains(part), "{part}:\n{out}");
     }
     assert!(!out.contains('\u{1b}'));
+    assert_eq!(out.matches("\n    7,*****-***").count(), 1, "found by number: {out}");
+    let by_name =
+        out.split("field name_urdu").nth(1).unwrap().lines().take(5).any(|line| line.contains("    7,"));
+    assert!(by_name, "found by name: {out}");
+    let tokens: Vec<&str> = out.lines().filter(|line| line.starts_with("    amt1:p:1:")).collect();
+    assert_eq!(tokens.len(), 2);
     let searches: Vec<&str> =
         out.split("wc -l\n").skip(1).map(|rest| rest.lines().next().unwrap().trim()).collect();
     assert_eq!(searches, ["1", "0"], "the number is in the plain file and gone from the sealed one");

@@ -12,8 +12,10 @@ use super::words::{DISTRICTS, FAMILIES, MEN, STREETS, WOMEN};
 /// The table that the demonstration protects.
 const CREATE: &str = "CREATE TABLE citizens (
   id INTEGER PRIMARY KEY, name TEXT, name_urdu TEXT, cnic TEXT, phone TEXT,
-  birth_date TEXT, address TEXT, district TEXT, photo BLOB)";
-const INSERT: &str = "INSERT INTO citizens VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+  birth_date TEXT, address TEXT, district TEXT, photo BLOB, cnic_index TEXT, person_index TEXT);
+  CREATE INDEX by_cnic ON citizens (cnic_index);
+  CREATE INDEX by_person ON citizens (person_index);";
+const INSERT: &str = "INSERT INTO citizens VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, NULL)";
 
 /// A citizen that does not exist.
 pub(super) struct Citizen {

@@ -23,9 +23,11 @@ use crate::ui::Ui;
 /// What a demonstration leaves in its folder, so that a later one knows it.
 const MARKER: &str = ".amanat-demo";
 /// What a demonstration makes, and `--force` removes.
-const FILES: [&str; 11] = [
+const FILES: [&str; 15] = [
     MARKER,
     "citizens.toml",
+    "commission.csv",
+    "commission.csv.receipt.json",
     "refused.csv",
     "registry.db",
     "registry.db-journal",
@@ -35,6 +37,8 @@ const FILES: [&str; 11] = [
     "registry.keyring",
     "registry.keyring.lock",
     "registry.keyring.pin",
+    "revenue.csv",
+    "revenue.csv.receipt.json",
 ];
 const SCHEMA: &str = include_str!("citizens.toml");
 /// What every command after `init` needs.
@@ -80,6 +84,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let protect = protect(&stage)?;
     let sealed_bytes = stage.database_bytes()?;
     reveal(&stage)?;
+    find(&stage)?;
+    tokens(&stage)?;
     moved(&stage)?;
     let again = new_key(&stage)?;
     closing(&stage, args.rows, &Measured { plain_bytes, sealed_bytes, protect, again }, started)?;
@@ -176,8 +182,37 @@ fn one_row() -> String {
     format!("SELECT * FROM citizens WHERE id = {SHOWN}")
 }
 
+fn find(stage: &Stage<'_>) -> Result<()> {
+    stage.scene(5, "Find one person, by an index that nobody without the key can read or try out")?;
+    let (find, citizen) = (format!("registry.db --schema citizens.toml {UNLOCK}"), Citizen::new(SHOWN));
+    stage.type_in(&[&citizen.cnic], &format!("find --field cnic --show cnic,district {find}"), 0)?;
+    stage.say("\nBy the name, as an Arabic keyboard types it, and the date of birth:")?;
+    let arabic = citizen.name_urdu.replace('ی', "ي").replace('ک', "ك").replace('ہ', "ه");
+    let find = format!("find --field name_urdu --field birth_date --show name,cnic,district {find}");
+    stage.type_in(&[&arabic, &citizen.birth_date], &find, 0)?;
+    Ok(())
+}
+
+fn tokens(stage: &Stage<'_>) -> Result<()> {
+    stage.scene(6, "The same person for two recipients, who cannot join what they were given")?;
+    let mut token = String::new();
+    for (recipient, file) in [("revenue-board", "revenue.csv"), ("election-commission", "commission.csv")] {
+        let export = format!(
+            "export - --format csv --recipient {recipient} -o {file} --schema citizens.toml {UNLOCK}"
+        );
+        stage.pipe(&one_row(), &export, 0)?;
+        let lines = stage.cat(file)?;
+        token = lines.last().and_then(|line| line.split(',').next()).unwrap_or_default().to_owned();
+    }
+    stage.say(
+        "\nA token that turns up somewhere says by itself whose it was; with the key, whether it is genuine:",
+    )?;
+    stage.amanat(&format!("token explain {token} {UNLOCK}"), 0)?;
+    Ok(())
+}
+
 fn moved(stage: &Stage<'_>) -> Result<()> {
-    stage.scene(5, "Somebody with write access gives one person another's number")?;
+    stage.scene(7, "Somebody with write access gives one person another's number")?;
     stage.sql(&format!("CREATE TABLE aside AS SELECT phone FROM citizens WHERE id = {SHOWN}"))?;
     stage.sql(&format!(
         "UPDATE citizens SET phone = (SELECT phone FROM citizens WHERE id = {OTHER}) WHERE id = {SHOWN}"
@@ -193,7 +228,7 @@ fn moved(stage: &Stage<'_>) -> Result<()> {
 }
 
 fn new_key(stage: &Stage<'_>) -> Result<Ran> {
-    stage.scene(6, "A new key, and everything under it")?;
+    stage.scene(8, "A new key, and everything under it")?;
     let old = primary(stage)?;
     let new = stage.amanat(&format!("keys add {UNLOCK}"), 0)?.out;
     let new = new.trim();
@@ -218,7 +253,7 @@ fn primary(stage: &Stage<'_>) -> Result<String> {
 }
 
 fn closing(stage: &Stage<'_>, rows: u32, measured: &Measured, started: Instant) -> Result<()> {
-    stage.scene(7, "Sizes and rates, on this machine")?;
+    stage.scene(9, "Sizes and rates, on this machine")?;
     let megabytes = |bytes: u64| format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10);
     let people = u64::from(rows);
     let rate = |ran: &Ran| {

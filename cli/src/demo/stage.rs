@@ -69,6 +69,23 @@ impl<'a> Stage<'a> {
         self.run(args, csv.as_bytes(), code)
     }
 
+    /// Types lines into a verb of this program.
+    pub(super) fn type_in(&self, lines: &[&str], args: &str, code: i32) -> Result<Ran> {
+        let quoted: String = lines.iter().map(|line| format!(" '{line}'")).collect();
+        self.prompt(&format!("printf '%s\\n'{quoted} | amanat {args}"))?;
+        self.run(args, lines.join("\n").as_bytes(), code)
+    }
+
+    /// Shows a text file of the folder; gives its lines.
+    pub(super) fn cat(&self, name: &str) -> Result<Vec<String>> {
+        self.prompt(&format!("cat {name}"))?;
+        let path = self.folder.join(name);
+        let text = fs::read_to_string(&path).map_err(|error| Fault::file("read", &path, &error))?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.iter().try_for_each(|line| self.data(line))?;
+        Ok(lines)
+    }
+
     fn run(&self, args: &str, input: &[u8], code: i32) -> Result<Ran> {
         let failed = |error| Fault::file("run", &self.program, &error);
         let started = Instant::now();
