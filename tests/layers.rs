@@ -191,7 +191,11 @@ fn only_the_crypto_module_names_cipher_crates() {
         let inside = file.strip_prefix(root()).expect("a file of the repository");
         // The crate's own tests compare with what the crates compute.
         let tests = inside.starts_with("src/tests");
+        // Receipts name whole files by their hash. The library has no such function: it could be handed an identifier.
+        let files =
+            ["cli/src/export.rs", "cli/src/token/receipt.rs"].iter().any(|file| inside == Path::new(file));
         tests
+            || (files && name == "sha2")
             || inside.starts_with("src/crypto")
             || (inside == Path::new("src/keys/kek.rs") && name == "argon2")
     };
