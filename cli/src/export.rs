@@ -385,7 +385,7 @@ impl Write for HashedFile {
 }
 
 /// `72h`, `90m`, `30d`.
-fn duration(text: &str) -> amanat::Result<Duration> {
+pub(crate) fn duration(text: &str) -> amanat::Result<Duration> {
     let wrong = || Error::malformed("a time is a number and `m`, `h` or `d`: 90m, 72h, 30d");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let seconds = match unit {

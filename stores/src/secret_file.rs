@@ -56,7 +56,11 @@ pub fn create_key_file(path: &Path, key: &KeyFile) -> Result<()> {
     part.commit()
 }
 
-fn read_secret(path: &Path) -> Result<SecretBytes> {
+/// Reads a secret of another kind, such as the key of a recipient of tokens; at most as long as a passphrase.
+///
+/// # Errors
+/// `Store` if it cannot be read, or if others than its owner may read it.
+pub fn read_secret(path: &Path) -> Result<SecretBytes> {
     let file = File::open(path).map_err(|error| failed(path, "cannot be read", error))?;
     check_owner_only(path, &file)?;
     // Room for more than is read, so that no copy is left behind by growing.

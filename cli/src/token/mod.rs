@@ -5,6 +5,7 @@ mod explain;
 mod proof;
 mod receipt;
 mod trace;
+mod translate;
 
 use clap::Subcommand;
 
@@ -23,6 +24,9 @@ enum Verb {
     Explain(explain::Args),
     Trace(trace::Args),
     Receipt(receipt::Args),
+    Translate(translate::TranslateArgs),
+    Receive(translate::ReceiveArgs),
+    NewRecipientKey(translate::NewKeyArgs),
 }
 
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
@@ -30,5 +34,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         Verb::Explain(args) => explain::run(args, ui),
         Verb::Trace(args) => trace::run(args, ui),
         Verb::Receipt(args) => receipt::run(args, ui),
+        Verb::Translate(args) => translate::translate(args, ui),
+        Verb::Receive(args) => translate::receive(args, ui),
+        Verb::NewRecipientKey(args) => translate::new_key(args, ui),
     }
 }
