@@ -3,7 +3,7 @@
 
 use super::ENGINES;
 use super::vector::Vector;
-use super::vectors::{Case, Opening, kek, reversible_tokens};
+use super::vectors::{Case, Opening, Translated, kek, reversible_tokens};
 use crate::error::{Kind, Result};
 use crate::keys::KeyringFile;
 use crate::suite::SEALED_CHUNK_BYTES;
@@ -116,6 +116,23 @@ fn every_changed_digit_of_a_preserving_token_opens_to_another_value_or_is_refuse
         tokens += 1;
     }
     assert_eq!(tokens, 11);
+}
+
+#[test]
+fn every_changed_bit_of_a_translated_token_is_refused() {
+    let vectors = Vector::successes("translation");
+    assert_eq!(vectors.len(), 1);
+    for v in vectors {
+        let translated = Translated::of(&v).expect("a good vector");
+        let mut bytes = translated.sealed.as_bytes().to_vec();
+        assert!(translated.open(&bytes).is_ok());
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let expected = if bit < 8 { Kind::Unsupported } else { Kind::Unauthentic };
+            assert_eq!(translated.open(&bytes).expect_err("refused").kind(), expected, "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
 }
 
 /// One changed character of a token's text is refused before any key is asked.

@@ -25,9 +25,9 @@ mod tokens;
 
 pub(super) use keyrings::kek;
 pub(super) use opening::{Opening, tokens as reversible_tokens};
-pub(super) use tokens::Case;
+pub(super) use tokens::{Case, Translated};
 
-const KINDS: [(&str, usize); 18] = [
+const KINDS: [(&str, usize); 19] = [
     ("derived-key", 14),
     ("envelope-parse", 22),
     ("envelope-text", 13),
@@ -45,19 +45,20 @@ const KINDS: [(&str, usize); 18] = [
     ("receipt", 19),
     ("token", 94),
     ("token-text", 45),
+    ("translation", 18),
     ("value", 40),
 ];
 const CLASSES: [(&str, usize); 10] = [
     ("expired", 2),
     ("key-unusable", 25),
-    ("limit", 32),
-    ("malformed", 198),
+    ("limit", 33),
+    ("malformed", 203),
     ("rollback", 3),
     ("schema", 25),
-    ("success", 257),
-    ("unauthentic", 77),
+    ("success", 258),
+    ("unauthentic", 86),
     ("unknown-key", 8),
-    ("unsupported", 23),
+    ("unsupported", 25),
 ];
 
 #[test]
@@ -114,6 +115,7 @@ fn run(v: &Vector, engine: Engine) -> Result<()> {
         "token" => tokens::token(v),
         "token-text" => tokens::text(v),
         "ff1" => tokens::ff1(v),
+        "translation" => tokens::translation(v),
         "receipt" => tokens::receipt(v),
         other => panic!("{}: kind {other}", v.name),
     }

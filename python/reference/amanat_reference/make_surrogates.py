@@ -835,9 +835,11 @@ def make_translations(files: Files) -> None:
     def inputs(text_: str, registry: str = REGISTRY, audience: Audience = AUDIENCE,
                private_: bytes = private) -> List[Line]:
         return [("registry", registry), ("recipient", audience.recipient),
-                ("token-purpose", audience.purpose), ("private", private_), ("text", text_)]
+                ("token-purpose", audience.purpose),
+                ("recipient-key", tokens.RECIPIENT_KEY_PREFIX + b64(private_)), ("text", text_)]
     put(files, "translation_pairwise", "translation", "success", "A pairwise token, sealed to its recipient.",
-        inputs(sealed) + [("public", public), ("ephemeral", ephemeral),
+        inputs(sealed) + [("public", public), ("public-text", tokens.public_text(public)),
+                          ("ephemeral", ephemeral),
                           ("info", tokens.translation_info(REGISTRY, AUDIENCE)),
                           ("shared-secret", schedule.shared_secret), ("hpke-key", schedule.key),
                           ("base-nonce", schedule.base_nonce), ("token", token)])
@@ -863,7 +865,10 @@ def make_translations(files: Files) -> None:
             ("version_2", "unsupported", "another version of the bytes", inputs(encoded(b"\x02" + data[1:]))),
             ("prefix_2", "unsupported", "another version of the text", inputs("amx2." + sealed[5:])),
             ("prefix", "malformed", "no prefix", inputs(sealed[5:])),
-            ("cut_short", "malformed", "49 bytes", inputs(encoded(data[:49]))),
+            ("prefix_of_public_key", "malformed", "a public key", inputs(tokens.public_text(public))),
+            ("cut_short", "malformed", "49 bytes: nothing inside", inputs(encoded(data[:49]))),
+            ("empty", "malformed", "no bytes", inputs("amx1.")),
+            ("too_long", "limit", "1,024 bytes inside", inputs(encoded(data[:33] + bytes(1040)))),
             ("padding", "malformed", "a padding sign", inputs(sealed + "="))):
         put(files, "translation_refused_" + case, "translation", expect, "Refused: %s." % about, lines)
 
@@ -922,4 +927,4 @@ def make_receipts(files: Files) -> None:
 
 PARTS: Sequence[Callable[[Files], None]] = (
     make_normal, make_identifiers, make_index, make_tokens, make_token_texts, make_ff1,
-    make_receipts)
+    make_translations, make_receipts)

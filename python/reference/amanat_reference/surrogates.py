@@ -255,9 +255,11 @@ def _ff1(v: Vector) -> None:
 
 def _translation(v: Vector) -> None:
     registry, audience = v.one("registry"), Audience(v.one("recipient"), v.one("token-purpose"))
-    token = tokens.open_translation(v.hex("private"), registry, audience, v.one("text"))
+    private = tokens.read_recipient_key(v.one("recipient-key") + "\n")
+    token = tokens.open_translation(private, registry, audience, v.one("text"))
     v.same("token", token)
-    v.same("public", hpke.public_key(v.hex("private")).hex())
+    v.same("public", hpke.public_key(private).hex())
+    v.same("public-text", tokens.public_text(hpke.public_key(private)))
     text, schedule = tokens.seal_translation(v.hex("ephemeral"), v.hex("public"), registry,
                                              audience, token)
     v.same("text", text)

@@ -28,6 +28,9 @@ LETTERS = {"p": "pairwise", "r": "reversible", "x": "expiring", "v": "vaulted", 
 KINDS = {kind: letter for letter, kind in LETTERS.items()}
 PREFIX = "amt1:"
 TRANSLATION_PREFIX = "amx1."
+PUBLIC_PREFIX = "amk1."
+RECIPIENT_KEY_PREFIX = "amanat-recipient-key-v1:"
+SEAL_OVERHEAD = 1 + 32 + 16
 VAULT = "amanat-vault"
 _NAME = re.compile(r"[a-z0-9_.-]{1,32}")
 _EPOCH = re.compile(r"[1-9][0-9]{0,3}")
@@ -269,19 +272,35 @@ def seal_translation(ephemeral: bytes, public: bytes, registry: str, audience: A
     return TRANSLATION_PREFIX + b64(b"\x01" + encapsulated + sealed), schedule
 
 
+def read_recipient_key(text: str) -> bytes:
+    """The private key in the text of its file."""
+    if not text.startswith(RECIPIENT_KEY_PREFIX) or not text.endswith("\n"):
+        raise Malformed("recipient key: not of its form")
+    key = unb64(text[len(RECIPIENT_KEY_PREFIX):-1])
+    if len(key) != 32:
+        raise Malformed("recipient key: 32 bytes expected")
+    return key
+
+
+def public_text(public: bytes) -> str:
+    """The text of a public key."""
+    return PUBLIC_PREFIX + b64(public)
+
+
 def open_translation(private: bytes, registry: str, audience: Audience, text: str) -> str:
     """The text of the token inside."""
-    if re.match(r"amx[0-9]{1,3}\.", text) and not text.startswith(TRANSLATION_PREFIX):
-        raise Unsupported("translation: another version")
     if not text.startswith(TRANSLATION_PREFIX):
-        raise Malformed("translation: the text must begin with amx1.")
+        refusal = Unsupported if text.startswith("amx") else Malformed
+        raise refusal("translation: the text must begin with amx1.")
     data = unb64(text[len(TRANSLATION_PREFIX):])
     if not data:
         raise Malformed("translation: empty")
     if data[0] != 1:
         raise Unsupported("translation: another version")
-    if not 1 + 32 + 16 < len(data) <= 1 + 32 + MAX_TEXT + 16:
-        raise Malformed("translation: length")
+    if len(data) > SEAL_OVERHEAD + MAX_TEXT:
+        raise Limit("translation: more than 1,023 bytes inside")
+    if len(data) <= SEAL_OVERHEAD:
+        raise Malformed("translation: cut short")
     token = hpke.open_sealed(private, data[1:33], translation_info(registry, audience), b"",
                              data[33:])
     try:
