@@ -17,22 +17,24 @@ use crate::suite::Suite;
 use crate::value::{Bucket, ValueRef};
 use crate::wire::pae;
 
+mod exchange;
 mod forms;
 mod indexes;
 mod keyrings;
 mod opening;
 mod tokens;
 
+pub(super) use exchange::Translated;
 pub(super) use keyrings::kek;
 pub(super) use opening::{Opening, tokens as reversible_tokens};
-pub(super) use tokens::{Case, Translated};
+pub(super) use tokens::Case;
 
 const KINDS: [(&str, usize); 19] = [
     ("derived-key", 14),
     ("envelope-parse", 22),
     ("envelope-text", 13),
     ("ff1", 11),
-    ("identifier", 81),
+    ("identifier", 87),
     ("index-term", 15),
     ("key-id", 3),
     ("keyring", 82),
@@ -55,7 +57,7 @@ const CLASSES: [(&str, usize); 10] = [
     ("malformed", 203),
     ("rollback", 3),
     ("schema", 25),
-    ("success", 258),
+    ("success", 264),
     ("unauthentic", 86),
     ("unknown-key", 8),
     ("unsupported", 25),
@@ -114,9 +116,9 @@ fn run(v: &Vector, engine: Engine) -> Result<()> {
         "index-term" => indexes::term(v),
         "token" => tokens::token(v),
         "token-text" => tokens::text(v),
-        "ff1" => tokens::ff1(v),
-        "translation" => tokens::translation(v),
-        "receipt" => tokens::receipt(v),
+        "ff1" => exchange::ff1(v),
+        "translation" => exchange::translation(v),
+        "receipt" => exchange::receipt(v),
         other => panic!("{}: kind {other}", v.name),
     }
 }

@@ -322,6 +322,22 @@ def custom(name: str, pattern: str, check: str) -> Identifier:
     return Identifier(name, (shape,), check)
 
 
+def _run(digits: str) -> bool:
+    """Equal neighbours, or three digits in a row that rise or fall by one."""
+    steps = [int(b) - int(a) for a, b in zip(digits, digits[1:])]
+    return 0 in steps or any(a == b and abs(a) == 1 for a, b in zip(steps, steps[1:]))
+
+
+def odd(name: str, normal: str) -> bool:
+    """Whether a program may warn of a valid number, SPEC 8.3.3."""
+    if name == "cnic":
+        return normal[0] in "089" or normal[-1] == "0"
+    if name == "at-vsnr":
+        day, month, year = (int(normal[at:at + 2]) for at in (4, 6, 8))
+        return not _is_date(2000 + year, month, day)
+    return name in ("mosip-uin", "mosip-vid") and _run(normal)
+
+
 # -- machine-readable zones, 8.3.4 --------------------------------------------
 
 class _Zone(NamedTuple):

@@ -255,6 +255,9 @@ GOOD: Sequence[Tuple[str, str, str, str]] = (
     ("cnic", "urdu_digits", "digits of Urdu in the display form",
      "\u06f0\u06f0\u06f0\u06f0\u06f0-\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7-\u06f8"),
     ("cnic", "lenient", "other separators", " 00000/123.4567_8\u0640\u200f"),
+    ("cnic", "odd_first_digit", "a first digit of 8, of which a program may warn", "8000012345678"),
+    ("cnic", "odd_last_digit", "a last digit of 0, of which a program may warn", "1000012345670"),
+    ("cnic", "not_odd", "nothing to warn of", "1000012345671"),
     ("nic-before-2001", "normal", "eleven digits", "00000123456"),
     ("family-number", "lower_case", "small letters become capitals", "0zz-0a1"),
     ("pk-passport", "normal", "the normal form", PASSPORT),
@@ -263,6 +266,8 @@ GOOD: Sequence[Tuple[str, str, str, str]] = (
     ("aadhaar", "display", "in groups of four", " ".join((AADHAAR[:4], AADHAAR[4:8], AADHAAR[8:]))),
     ("aadhaar-vid", "normal", "with its check digit", with_check("aadhaar-vid", "999900000012345")),
     ("mosip-uin", "normal", "with its check digit", with_check("mosip-uin", "900000012")),
+    ("mosip-uin", "not_odd", "neither equal neighbours nor a run", ""),
+    ("mosip-uin", "odd_run", "three digits that rise", ""),
     ("mosip-vid", "normal", "with its check digit", with_check("mosip-vid", "900000001234567")),
     ("bd-nid", "10_digits", "the smart card", "0000012345"),
     ("bd-nid", "13_digits", "the older one", "0000012345678"),
@@ -273,6 +278,7 @@ GOOD: Sequence[Tuple[str, str, str, str]] = (
     ("ee-isikukood", "second_weights", "the second row of weights", ""),
     ("ee-isikukood", "both_ten", "ten under both rows of weights: the check digit is 0", ""),
     ("at-vsnr", "normal", "the check digit is the fourth", VSNR),
+    ("at-vsnr", "not_odd", "a day that exists", ""),
     ("phone", "display", "a telephone number", "+92 300 0000000"),
     ("mrz", "td3", "two lines of 44", "td3"), ("mrz", "td2", "two lines of 36", "td2"),
     ("mrz", "td1", "three lines of 30", "td1"),
@@ -324,6 +330,27 @@ def estonian(first: bool) -> str:
                     for weights in ("1234567891", "3456789123"))
         if one == 10 and (two == 10) != first:
             return with_check("ee-isikukood", rest)
+    raise AssertionError
+
+
+def with_uin(first: str) -> str:
+    """The first UIN that begins so; an odd one if the beginning is a run."""
+    what = identifier.of("mosip-uin")
+    for number in range(10 ** (9 - len(first))):
+        rest = first + str(number).zfill(9 - len(first))
+        made = rest + str(identifier.CHECKS[what.check](rest))
+        if identifier.odd("mosip-uin", made) == (len(first) > 2):
+            return made
+    raise AssertionError
+
+
+def vsnr_of_a_date() -> str:
+    """A number of the last day of 2099."""
+    for serial in range(100, 1000):
+        rest = "%d311299" % serial
+        digit = identifier.CHECKS["Austrian"](rest)
+        if digit is not None:
+            return rest[:3] + digit + rest[3:]
     raise AssertionError
 
 
@@ -402,9 +429,12 @@ CUSTOMS: Sequence[Tuple[str, str, str]] = (
 
 def make_identifiers(files: Files) -> None:
     """Identifiers and masks."""
-    special = {"second_weights": lambda: estonian(True), "both_ten": lambda: estonian(False)}
+    special: Dict[str, Callable[[], str]] = {
+        "mosip-uin_not_odd": lambda: with_uin("90"), "mosip-uin_odd_run": lambda: with_uin("901234"),
+        "at-vsnr_not_odd": vsnr_of_a_date, "second_weights": lambda: estonian(True), "both_ten": lambda: estonian(False)}
     rows = [(name, "%s_%s" % (slug(name), case), about,
-             mrz(item) if name == "mrz" else special[case]() if case in special else item)
+             mrz(item) if name == "mrz" else special[case]() if case in special
+             else special[name + "_" + case]() if name + "_" + case in special else item)
             for name, case, about, item in GOOD]
     bad = [(name, "%s_refused_%s" % (slug(name), case), about, item)
            for name, case, about, item in refused_identifiers()]

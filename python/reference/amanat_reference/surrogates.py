@@ -73,7 +73,8 @@ def identifier_lines(what: identifier.Identifier, text: str) -> List[Tuple[str, 
     """What a vector says of a valid identifier."""
     read = what.read(text)
     lines = [("normal", read), ("display", what.display(read).encode("ascii").hex()),
-             ("strict", "yes" if strict(what, text) else "no"), ("mask", what.mask(text))]
+             ("strict", "yes" if strict(what, text) else "no"),
+             ("odd", "yes" if identifier.odd(what.name, read) else "no"), ("mask", what.mask(text))]
     try:
         size = what.size()
     except normal.Schema:

@@ -67,6 +67,7 @@ pub(super) fn identifier(v: &Vector) -> Result<()> {
     v.same("display", identifier.display(read.normal())?.as_bytes());
     let strict = identifier.check(&text, Strictness::Strict).is_ok();
     v.same_text("strict", if strict { "yes" } else { "no" });
+    v.same_text("odd", if read.warnings().is_empty() { "no" } else { "yes" });
     v.same_text("mask", Mask::Identifier(identifier.clone()).apply(ValueRef::Text(&text)));
     let domain = identifier.domain();
     assert_eq!(v.get("size").is_some(), domain.is_some(), "{}", v.name);

@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Vectors of tokens of every kind, their text, translation, receipts, and FF1.
-
-use aes::cipher::KeyInit;
+//! Vectors of tokens of every kind, and of their text.
 
 use super::forms::{form_of, normalise};
 use super::{key, listed_keys};
 use crate::context::AssociatedData;
-use crate::crypto::aes_gcm::Aes256Gcm;
 use crate::crypto::ff1::Ff1;
-use crate::crypto::{Engine, kdf, prf, siv};
+use crate::crypto::{kdf, prf, siv};
 use crate::error::{Error, Result};
 use crate::ident::{Name, Timestamp};
 use crate::index::IndexTerm;
 use crate::keys::{Allowance, Key, Keyring, Keyset, Purpose, State, Token as TokenPurpose};
 use crate::normal::{Normal, NormalForm};
-use crate::secret::{Secret, SecretBytes};
+use crate::secret::Secret;
 use crate::tests::vector::Vector;
-use crate::tests::{gcm_seal, unhex};
+use crate::tests::{hex, unhex};
 use crate::token::{
-    Audience, ExpiringTokens, PairwiseTokens, PreservingTokens, Receipt, RecipientSecretKey,
-    ReversibleTokens, SealedToken, Token, TokenKind, Vault, VaultEntry, VaultedTokens,
+    Audience, ExpiringTokens, PairwiseTokens, PreservingTokens, ReversibleTokens, Token, TokenKind, Vault,
+    VaultEntry, VaultedTokens,
 };
 use crate::value::{Bucket, ValueRef};
-use crate::wire::{decode_base64, pae};
+use crate::wire::pae;
 
 /// What a vector of kind `token` resolves with.
 pub(in crate::tests) struct Case {
@@ -233,7 +230,7 @@ fn intermediates(v: &Vector, case: &Case, value: &Normal) {
             v.same("proof", &prove(short.expose(), data[..16].try_into().expect("16 bytes")));
             let scope = format!("{}{form}", v.one("header"));
             v.same_text("scope", &scope);
-            v.same("record-id", &pae(&[scope.as_bytes(), super::super::hex(&data[..16]).as_bytes()]));
+            v.same("record-id", &pae(&[scope.as_bytes(), hex(&data[..16]).as_bytes()]));
             let index = format!("{}.{}", case.audience.recipient(), header.epoch());
             let parts = [kdf::INDEX, case.registry.as_bytes(), b"amanat-vault", index.as_bytes(), purpose];
             let parts = [&parts[..], &[form.as_bytes()]].concat();
@@ -318,101 +315,4 @@ pub(super) fn text(v: &Vector) -> Result<()> {
     v.same("data", token.data());
     v.same_text("text", token.to_text());
     Ok(())
-}
-
-pub(super) fn ff1(v: &Vector) -> Result<()> {
-    let numerals = |key: &str| -> Vec<u16> {
-        v.one(key).split(' ').map(|numeral| numeral.parse().expect("a numeral")).collect()
-    };
-    let cipher = aes::Aes256Enc::new_from_slice(&v.bytes("aes-key")).expect("a key");
-    let (ff1, radix, tweak) =
-        (Ff1::with_cipher(cipher), v.one("radix").parse().expect("a radix"), v.bytes("tweak"));
-    let plain = numerals("plain");
-    let mut run = plain.clone();
-    ff1.encrypt(radix, &tweak, &mut run)?;
-    assert_eq!(run, numerals("sealed"), "{}", v.name);
-    ff1.decrypt(radix, &tweak, &mut run)?;
-    assert_eq!(run, plain, "{}", v.name);
-    Ok(())
-}
-
-pub(super) fn receipt(v: &Vector) -> Result<()> {
-    let receipt = Receipt::parse(&v.file)?;
-    let keys = listed_keys(v, Purpose::Token);
-    let registry = Name::new("demo-registry")?;
-    receipt.verify(&Keyset::new(&registry, &keys)?)?;
-    v.same("key-id", receipt.key().as_bytes());
-    v.same("mac-key", kdf::derive::<32>(&v.secret(), &[kdf::RECEIPT, registry.as_bytes()]).expose());
-    assert_eq!(receipt.to_json().as_bytes(), v.file, "{}", v.name);
-    Ok(())
-}
-
-/// What a vector of kind `translation` opens with.
-pub(in crate::tests) struct Translated {
-    key: RecipientSecretKey,
-    registry: Name,
-    audience: Audience,
-    pub(in crate::tests) sealed: SealedToken,
-}
-
-impl Translated {
-    pub(in crate::tests) fn of(v: &Vector) -> Result<Self> {
-        let text = format!("{}\n", v.one("recipient-key"));
-        Ok(Self {
-            key: RecipientSecretKey::parse(&SecretBytes::new(text.into()))?,
-            registry: v.text_name("registry"),
-            audience: Audience::new(v.one("recipient"), v.one("token-purpose"))?,
-            sealed: SealedToken::parse(v.one("text"))?,
-        })
-    }
-
-    pub(in crate::tests) fn open(&self, bytes: &[u8]) -> Result<Token> {
-        SealedToken::from_bytes(bytes)?.open(&self.key, &self.registry, &self.audience)
-    }
-}
-
-pub(super) fn translation(v: &Vector) -> Result<()> {
-    let translated = Translated::of(v)?;
-    let Translated { key, sealed, .. } = &translated;
-    let token = translated.open(sealed.as_bytes())?;
-    v.same_text("token", token.to_text());
-    v.same_text("public-text", key.public());
-    v.same("public", &decoded(&key.public().to_string()["amk1.".len()..]));
-    assert_eq!(sealed.to_text(), v.one("text"), "{}", v.name);
-    let names = ["registry", "recipient", "token-purpose"].map(|key| v.one(key).as_bytes());
-    v.same("info", &pae(&[&[kdf::TRANSLATION], &names[..]].concat()));
-    // The vector's ephemeral key is the reference's: the library draws its own.
-    let (secret, _) = (v.bytes("shared-secret"), v.bytes("ephemeral"));
-    let (key, nonce) = key_schedule(&secret, &v.bytes("info"));
-    v.same("hpke-key", &key);
-    v.same("base-nonce", &nonce);
-    // The rest of HPKE is AES-256-GCM with these: the shared secret of the vector is that of the library.
-    let mut text = token.to_text().into_bytes();
-    let gcm = Aes256Gcm::new(Engine::Ring, &key);
-    let tag = gcm_seal(&gcm, nonce, &[], &mut text);
-    assert_eq!([&text[..], &tag].concat(), sealed.as_bytes()[33..], "{}", v.name);
-    Ok(())
-}
-
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    decode_base64(text, &mut bytes).expect("base64url");
-    bytes
-}
-
-/// KeySchedule of RFC 9180 section 5.1 in base mode, by its definition.
-fn key_schedule(shared_secret: &[u8], info: &[u8]) -> ([u8; 32], [u8; 12]) {
-    const SUITE: &[u8] = b"HPKE\x00\x20\x00\x01\x00\x02";
-    let extract = |salt: &[u8], label: &[u8], material: &[u8]| {
-        let salt = if salt.is_empty() { &[0; 32] } else { salt };
-        kdf::hmac_sha256(salt, &[b"HPKE-v1", SUITE, label, material])
-    };
-    // Every output fits one block of HKDF-Expand.
-    let expand = |secret: &[u8], label: &[u8], context: &[u8], length: u8| {
-        kdf::hmac_sha256(secret, &[&[0, length], b"HPKE-v1", SUITE, label, context, &[1]])
-    };
-    let context = [&[0][..], &extract(&[], b"psk_id_hash", &[]), &extract(&[], b"info_hash", info)].concat();
-    let secret = extract(shared_secret, b"secret", &[]);
-    let nonce = expand(&secret, b"base_nonce", &context, 12);
-    (expand(&secret, b"key", &context, 32), nonce[..12].try_into().expect("12 bytes"))
 }
