@@ -18,6 +18,7 @@ mod progress;
 mod protect;
 mod report;
 mod reveal;
+mod sample;
 mod schema;
 mod store;
 mod text;

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `amanat schema`: says in plain words what a schema does, and writes one to start from.
 //!
-//! Reads of a table nothing but its header.
+//! Reads of a table its header and first rows. Never prints a value.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use amanat::schema::{Absence, Encoding, FieldPolicy, MAX_SCHEMA_BYTES, Migration, Mode, ValueType};
+use amanat::schema::{Absence, Encoding, FieldPolicy, Invalid, MAX_SCHEMA_BYTES, Migration, Mode, ValueType};
 use amanat::{Bucket, Name, Schema, TableSchema};
 use clap::Subcommand;
 
 use crate::fault::{Fault, Outcome, Result};
+use crate::sample::Sample;
 use crate::text::Table;
 use crate::ui::Ui;
 
@@ -28,7 +29,8 @@ const HEADING: &str = "\
 #   type       text, bytes, integer, date, boolean, cbor
 #   pad        multiple of 16: lengths are rounded up to it
 #   absence    hidden (an empty cell is sealed too), visible (it stays empty)
-#   mask       all, last-4
+#   mask       all, last-4, identifier
+#   identifier what the text is, such as cnic or phone: decides its normal form and its mask
 #   migration  done, mixed (plain and sealed values side by side, for the time of a migration)
 
 ";
@@ -44,7 +46,8 @@ pub(crate) struct Args {
 enum Verb {
     /// Check a schema file and say in plain words what is sealed, masked and clear.
     Check(CheckArgs),
-    /// Print a schema that seals every column of a CSV file but the record id. Reads only the header.
+    /// Print a schema that seals every column of a CSV file but the record id. Looks at the first rows for national identifiers; prints no
+    /// value.
     New(NewArgs),
 }
 
@@ -120,8 +123,65 @@ pub(crate) fn describe(table: &TableSchema, ui: &Ui) -> Result<()> {
         lines.row(vec![format!("  {}", field.name()), column, field.mode().to_string(), details(field)]);
     }
     lines.lines().iter().try_for_each(|line| ui.line(line))?;
+    describe_surrogates(table, ui)?;
     warnings(table).iter().for_each(|warning| ui.warn(warning));
     Ok(())
+}
+
+/// Prints the indexes and tokens of a table.
+fn describe_surrogates(table: &TableSchema, ui: &Ui) -> Result<()> {
+    let mut lines = Table::new(&["  INDEX", "COLUMN", "OF", "DETAILS"]);
+    for index in table.indexes() {
+        let spec = index.spec();
+        let of = spec.fields().iter().map(|part| format!("{} as {}", part.field, part.form.name()));
+        lines.row(vec![
+            format!("  {}", spec.name()),
+            ui.foreign(index.column()).into_owned(),
+            of.collect::<Vec<_>>().join(" + "),
+            format!("{} bits{}", spec.bits().get(), unreadable(index.invalid())),
+        ]);
+    }
+    if !table.indexes().is_empty() {
+        lines.lines().iter().try_for_each(|line| ui.line(line))?;
+    }
+    let mut lines = Table::new(&["  TOKEN", "COLUMN", "OF", "DETAILS"]);
+    for token in table.tokens() {
+        let (of, audience) = (token.of(), token.audience());
+        let names = |what: &str, names: &[Name]| match names {
+            [] => String::new(),
+            names => {
+                let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+                format!("; {what} {}", names.join(", "))
+            }
+        };
+        lines.row(vec![
+            format!("  {}", token.name()),
+            token.column().map_or_else(|| "(exported)".to_owned(), |column| ui.foreign(column).into_owned()),
+            format!("{} as {}", of.field, of.form.name()),
+            format!(
+                "{} for {}, purpose {}, epoch {}{}{}{}",
+                token.kind(),
+                audience.recipient(),
+                audience.purpose(),
+                token.epoch(),
+                names("with", token.reveal()),
+                names("masked", token.mask()),
+                unreadable(token.invalid())
+            ),
+        ]);
+    }
+    if table.tokens().is_empty() {
+        return Ok(());
+    }
+    lines.lines().iter().try_for_each(|line| ui.line(line))
+}
+
+/// What becomes of a row whose value has no normal form, if it is not refused.
+const fn unreadable(invalid: Invalid) -> &'static str {
+    match invalid {
+        Invalid::Skip => "; a value without normal form counts as absent",
+        _ => "",
+    }
 }
 
 fn details(field: &FieldPolicy) -> String {
@@ -132,7 +192,9 @@ fn details(field: &FieldPolicy) -> String {
                 if field.absence() == Absence::Hidden { "absence hidden" } else { "absence visible" };
             let mixed = if field.migration() == Migration::Mixed { ", may still be plain" } else { "" };
             let suite = field.family().suite();
-            format!("{kind}, padded to {} bytes, {absence}, suite {suite}{mixed}", field.bucket().bytes())
+            let identifier = field.identifier().map_or_else(String::new, |of| format!(", a `{}`", of.name()));
+            let bytes = field.bucket().bytes();
+            format!("{kind}{identifier}, padded to {bytes} bytes, {absence}, suite {suite}{mixed}")
         }
         Mode::Masked => "only the mask is kept".to_owned(),
         _ => format!("{kind}, stored as it is"),
@@ -196,15 +258,22 @@ fn new(args: &NewArgs, ui: &Ui) -> Result<Outcome> {
         }
     };
     let mut taken = BTreeSet::new();
-    let mut fields = Vec::new();
-    for column in columns.iter().filter(|column| !record_id.contains(column)) {
+    let (mut fields, mut indexes) = (Vec::new(), String::new());
+    let sample = Sample::read(&args.file, columns.len());
+    for (place, column) in columns.iter().enumerate().filter(|(_, column)| !record_id.contains(column)) {
         let name = free_name(&plain(column), &mut taken);
         let field = FieldPolicy::new(Name::new(&name).map_err(about)?, Mode::Sealed);
-        fields.push(field.with_column(column).map_err(about)?);
+        let mut field = field.with_column(column).map_err(about)?;
+        if let Some(identifier) = sample.identifier(place) {
+            field = field.with_identifier(identifier.clone());
+            indexes.extend(sample.index(&name, identifier));
+            ui.note(format!("field {name}: the first rows hold `{}` and nothing else", identifier.name()));
+        }
+        fields.push(field);
     }
     let table = TableSchema::new(table, record_id, Encoding::Text, fields).map_err(about)?;
     let toml = Schema::new(vec![table]).and_then(|schema| schema.to_toml()).map_err(about)?;
-    ui.bytes(format!("{HEADING}{toml}").as_bytes())?;
+    ui.bytes(format!("{HEADING}{toml}{indexes}").as_bytes())?;
     ui.note("next: save it, change what should not be sealed, then: amanat schema check FILE");
     Ok(Outcome::Done)
 }

@@ -190,3 +190,36 @@ fn what_a_schema_does_is_said_in_plain_words() {
     assert!(two.out.contains("record_id = [\"id\", \" name\"]"), "{}", two.out);
     folder.run("schema new people.csv --record-id name").refused("not in the header");
 }
+
+#[test]
+fn a_new_schema_knows_identifiers_that_every_row_of_the_sample_has() {
+    let folder = Folder::new();
+    let mut csv = String::from("id,cnic no,mobile,serial,mixed\n");
+    for row in 0..50 {
+        let mixed = if row == 49 { "unknown".to_owned() } else { format!("01234-{row:07}-1") };
+        writeln!(csv, "{row},01234-{row:07}-1,+92399{row:07},{row},{mixed}").unwrap();
+    }
+    folder.write("people.csv", &csv);
+    let ran = folder.run("schema new people.csv").code(0);
+    assert_eq!(ran.out.matches("\nidentifier = ").count(), 2, "{}", ran.out);
+    for part in
+        ["identifier = \"cnic\"", "identifier = \"phone\"", "# [[table.index]]\n# name = \"by-cnic_no\""]
+    {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    assert!(!ran.out.contains("01234") && !ran.err.contains("01234") && ran.err.contains("field cnic_no"));
+    folder.write("people.toml", &ran.out);
+    folder.run("schema check people.toml").code(0);
+    // With the index taken in, it is a schema still.
+    let taken = ran.out.split("# [[table.index]]").next().unwrap().to_owned()
+        + &ran
+            .out
+            .split("# [[table.index]]")
+            .skip(1)
+            .map(|part| format!("[[table.index]]{}", part.replace("\n# ", "\n")))
+            .collect::<String>()
+            .replace("To find", "# To find");
+    folder.write("taken.toml", taken);
+    let ran = folder.run("plan --schema taken.toml people.csv");
+    assert!(ran.code == Some(0) && ran.out.contains("by-cnic_no"), "{ran:?}");
+}

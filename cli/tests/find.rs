@@ -183,3 +183,18 @@ fn rows_of_a_compromised_index_key_are_found_only_by_name() {
     let ran = find(&folder, &format!("--field cnic --break-glass {old} registry.db"), &typed).code(0);
     assert!(ran.err.contains("breaking the glass") && ran.out.contains("\n42,"), "{ran:?}");
 }
+
+#[test]
+fn schema_check_tells_indexes_and_tokens_in_plain_words() {
+    let folder = Folder::new();
+    let token = "[[table.token]]\nname = \"tax\"\nkind = \"pairwise\"\nfield = \"cnic\"\nrecipient = \"revenue-board\"\nepoch = 1\nreveal = [\"district\"]\ninvalid = \"skip\"\n";
+    folder.write("schema.toml", format!("{SCHEMA}\n{token}"));
+    let said = folder.run("schema check schema.toml").code(0).out;
+    for part in [
+        "text, a `cnic`, padded",
+        "by-person  person_index  name as urdu-name/v1 + born as date/v1  32 bits",
+        "tax    (exported)  cnic as cnic/v1  pairwise for revenue-board, purpose tax, epoch 1; with district",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
