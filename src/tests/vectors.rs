@@ -54,13 +54,13 @@ const CLASSES: [(&str, usize); 10] = [
     ("expired", 2),
     ("key-unusable", 25),
     ("limit", 33),
-    ("malformed", 203),
+    ("malformed", 204),
     ("rollback", 3),
     ("schema", 25),
     ("success", 264),
     ("unauthentic", 86),
     ("unknown-key", 8),
-    ("unsupported", 25),
+    ("unsupported", 24),
 ];
 
 #[test]

@@ -200,14 +200,7 @@ impl TokenHeader {
     fn parse(text: &str) -> Result<Self> {
         let mut parts = text.split(':');
         let mut next = || parts.next().unwrap_or_default();
-        match next() {
-            SCHEME => {}
-            other if other.starts_with("amt") => {
-                return Err(Error::unsupported("a token of another version; a newer amanat may know it"));
-            }
-            _ => return Err(Error::malformed("not a token: it must begin with `amt1:`")),
-        }
-        let letter = next();
+        let (_scheme, letter) = (next(), next());
         let kind = TokenKind::ALL.into_iter().find(|kind| kind.letter() == letter);
         let kind = kind.ok_or_else(|| Error::unsupported("a token of a kind that is not known here"))?;
         let epoch = next();
@@ -222,6 +215,17 @@ impl TokenHeader {
         } else {
             Err(Error::malformed("the token's first part is not canonical"))
         }
+    }
+}
+
+/// Refuses what is no token of this version.
+fn check_version(prefix: &str) -> Result<()> {
+    match prefix.split(':').next() {
+        Some(SCHEME) => Ok(()),
+        Some(other) if other.starts_with("amt") => {
+            Err(Error::unsupported("a token of another version; a newer amanat may know it"))
+        }
+        _ => Err(Error::malformed("not a token: it must begin with `amt1:`")),
     }
 }
 
@@ -245,12 +249,14 @@ impl Token {
         let (prefix, rest) = text
             .rsplit_once(':')
             .ok_or_else(|| Error::malformed("not a token: it must begin with `amt1:`"))?;
-        let header = TokenHeader::parse(text.get(..=prefix.len()).unwrap_or_default())?;
-        let start = prefix.len() + 2;
+        let prefix = text.get(..=prefix.len()).unwrap_or_default();
+        check_version(prefix)?;
+        let start = prefix.len() + 1;
         let body = rest.strip_prefix(SEPARATOR);
         let body = body.ok_or_else(|| Error::malformed("the token lacks the 1 after its last colon"))?;
         let mut data = Vec::new();
-        bech32m::decode(header.check, body, &mut data).map_err(|fault| match fault {
+        // Before the header: a mistyped letter of it shall not pass for another kind or version of token.
+        bech32m::decode(Check::of_prefix(prefix), body, &mut data).map_err(|fault| match fault {
             Fault::Character(place) => {
                 Error::malformed("a character that tokens do not have").at_offset(start + place)
             }
@@ -260,7 +266,7 @@ impl Token {
             Fault::Padding => Error::malformed("the token ends in stray bits"),
             Fault::Short => Error::malformed("the token is truncated"),
         })?;
-        let token = Self { header, data };
+        let token = Self { header: TokenHeader::parse(prefix)?, data };
         token.check_length()?;
         Ok(token)
     }

@@ -784,7 +784,7 @@ def make_token_texts(files: Files) -> None:
             ("symbol_outside", "malformed", "a letter that is no symbol", good[:-1] + "b"),
             ("space_behind", "malformed", "a space behind it", good + " "),
             ("not_ascii", "malformed", "a letter outside ASCII", good.replace("tax", "t\u00e4x")),
-            ("empty", "malformed", "nothing", ""), ("prefix_only", "unsupported", "the prefix alone", "amt1:"),
+            ("empty", "malformed", "nothing", ""), ("prefix_only", "malformed", "the prefix alone", "amt1:"),
             ("version_2", "unsupported", "another version", "amt2" + good[4:]),
             ("version_empty", "unsupported", "no version", "amt" + good[4:]),
             ("version_12", "unsupported", "another version", "amt12" + good[4:]),

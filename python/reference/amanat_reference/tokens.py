@@ -77,15 +77,17 @@ def parse(text: str) -> Token:
         raise Malformed("token: the text must begin with amt1:")
     if parts[0] != "amt1":
         raise Unsupported("token: the text of another version")
+    if not rest.startswith("1") or not front.isascii():
+        raise Malformed("token: header")
+    data = bech32m.to_bytes(bech32m.check_symbols(front + ":", rest[1:]))
     parts += [""] * (5 - len(parts))
     if parts[1] not in LETTERS:
         raise Unsupported("token: another kind")
     if not _EPOCH.fullmatch(parts[2]) or int(parts[2]) > MAX_EPOCH:
         raise Malformed("token: epoch")
     audience = Audience(parts[3], parts[4]).check()
-    if len(parts) != 5 or not rest.startswith("1"):
+    if len(parts) != 5:
         raise Malformed("token: header")
-    data = bech32m.to_bytes(bech32m.check_symbols(front + ":", rest[1:]))
     token = Token(LETTERS[parts[1]], int(parts[2]), audience, data)
     if not data or (token.kind in ("pairwise", "vaulted") and len(data) != 20):
         raise Malformed("token: length of its data")
