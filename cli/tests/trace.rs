@@ -165,6 +165,12 @@ fn vaulted_tokens_need_their_vault_and_rows_that_do_not_open_are_told() {
     let ran = trace(&folder, "").code(1);
     assert_eq!(ran.out.lines().count(), 1);
     assert!(ran.err.contains("0 of 100 tokens are of a row"), "{}", ran.err);
+    // The proof needs no vault: that they are genuine is told.
+    let group = ran.err.lines().find(|line| line.contains("relief-fund")).unwrap();
+    assert!(
+        group.split_whitespace().eq(["vaulted", "relief-fund", "relief", "1", "100", "100", "0"]),
+        "{group}"
+    );
     assert_eq!(trace(&folder, "--vault vault.db").code(0).out.lines().count(), 101);
 
     folder.write("sealed.csv", folder.read("sealed.csv").replacen("\nrow-7,", "\nrow-700,", 1));
@@ -173,4 +179,50 @@ fn vaulted_tokens_need_their_vault_and_rows_that_do_not_open_are_told() {
     assert!(ran.err.contains("row 8") && ran.err.contains("99 of 100 tokens"), "{}", ran.err);
     trace(&folder, "--preserving voter").refused("no format-preserving token of this name");
     folder.run(&format!("token trace {KEYS} --tokens - --format csv -")).refused("both");
+}
+
+#[test]
+fn the_same_number_in_another_field_is_not_taken_for_the_token_s_row() {
+    let folder = Folder::with_keyring();
+    let mut schema = SCHEMA
+        .replace("field = [", "field = [ { name = \"father\", mode = \"sealed\", identifier = \"cnic\" },");
+    for (field, kind, recipient) in
+        [("cnic", "pairwise", "bank"), ("cnic", "reversible", "court"), ("father", "pairwise", "school")]
+    {
+        writeln!(schema, "[[table.token]]\nname = \"{recipient}\"\nkind = \"{kind}\"\nfield = \"{field}\"\nrecipient = \"{recipient}\"\nepoch = 1")
+            .unwrap();
+    }
+    folder.write("schema.toml", schema);
+    // The second is the father of the first.
+    folder.write(
+        "people.csv",
+        "id,cnic,father,district\nchild,3520200000011,3520200000033,\nman,3520200000033,,\n",
+    );
+    folder.run(&format!("protect {KEYS} people.csv -o sealed.csv")).code(0);
+    let mut leak = String::new();
+    for recipient in ["bank", "court", "school"] {
+        folder.run(&format!("export {KEYS} sealed.csv --recipient {recipient} -o {recipient}.csv")).code(0);
+        leak += &tokens(&folder, recipient).join("\n");
+        leak.push('\n');
+    }
+    folder.write("leak.txt", leak);
+    let ran = trace(&folder, "").code(0);
+    let mut rows: Vec<(&str, &str)> = Vec::new();
+    for line in ran.out.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        rows.push((cells[2], cells[6]));
+    }
+    rows.sort_unstable();
+    let expected =
+        [("bank", "child"), ("bank", "man"), ("court", "child"), ("court", "man"), ("school", "child")];
+    assert_eq!(rows, expected, "{}", ran.out);
+}
+
+#[test]
+fn a_line_of_nothing_but_beginnings_is_read_in_good_time() {
+    let folder = folder();
+    // Eight megabytes: looked at from every beginning to its end, they would take hours.
+    folder.write("leak.txt", format!("{}\n{}\n", "amt1:".repeat(1_600_000), tokens(&folder, "bank")[0]));
+    let ran = trace(&folder, "").code(0);
+    assert_eq!(ran.out.lines().count(), 2, "{}", ran.err);
 }

@@ -110,7 +110,9 @@ impl TableSchema {
             return Err(Error::limit("a table has at most 1024 fields"));
         }
         if name.as_str() == VAULT_TABLE {
-            return fault("the name belongs to the vault of tokens, whose keys are derived from it".to_owned());
+            return fault(
+                "the name belongs to the vault of tokens, whose keys are derived from it".to_owned(),
+            );
         }
         if record_id.is_empty() {
             return fault("`record_id` must name the columns that identify a row".to_owned());

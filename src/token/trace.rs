@@ -187,15 +187,20 @@ impl<'k> Tracer<'k> {
         self.leaks += 1;
     }
 
-    /// Takes a leaked token that was looked up elsewhere, as a vaulted one is in its vault; `None` if nothing was found.
+    /// Takes a leaked token that was looked up elsewhere, as a vaulted one is in its vault; `None` if nothing was found. A vaulted token's
+    /// proof is checked nevertheless: it was made here even if its vault is not at hand.
     pub fn leak_opened(&mut self, token: &Token, value: Option<&Normal>) {
         let group = self.group(token.header());
         let link = self.link(group);
         if let Some(value) = value {
             let mark = mark(&self.run_key, value.as_bytes());
             chain(&mut self.links, self.opened.insert(mark, link), link);
-            let proved = self.groups.get_mut(group).and_then(|group| group.proved.as_mut());
-            proved.into_iter().for_each(|proved| *proved += 1);
+        }
+        let has_proof =
+            |method: &Method| matches!(method, Method::Vaulted(key, _) if proves(key, token.data()));
+        let proved = value.is_some() || self.methods.get(group).is_some_and(has_proof);
+        if let Some(count) = self.groups.get_mut(group).and_then(|group| group.proved.as_mut()) {
+            *count += u64::from(proved);
         }
         self.leaks += 1;
     }
@@ -246,6 +251,12 @@ impl<'k> Tracer<'k> {
         &self.groups
     }
 
+    /// Place of a header's group among them.
+    #[must_use]
+    pub fn group_of(&self, header: &TokenHeader) -> Option<usize> {
+        self.by_header.get(header.as_bytes()).copied()
+    }
+
     /// Compares a value of a row, and reports the number and group of every leaked token that is of it, in no order. A row that has several
     /// values with tokens is given value by value.
     pub fn row(&mut self, value: &Normal, mut report: impl FnMut(usize, &TraceGroup)) {
@@ -257,6 +268,8 @@ impl<'k> Tracer<'k> {
                 continue;
             }
             let first = match method {
+                // Invented tokens, which have no proof, cost the rows nothing.
+                Method::Pairwise(_, found) if found.is_empty() => None,
                 Method::Pairwise(tokens, found) => found.get(&tokens.data_of(value)),
                 Method::Preserving(makers, found) => {
                     let maker = maker_of(makers, value.form(), &self.keys, &group.header, &self.break_glass);
@@ -266,11 +279,11 @@ impl<'k> Tracer<'k> {
                 }
                 Method::Reversible(_) | Method::Expiring(_) | Method::Vaulted(..) | Method::None => None,
             };
-            report_chain(&self.links, &self.groups, first.copied(), &mut report);
+            report_chain(&self.links, &self.groups, first.copied(), value.form(), &mut report);
         }
         if !self.opened.is_empty() {
             let first = self.opened.get(&mark(&self.run_key, value.as_bytes()));
-            report_chain(&self.links, &self.groups, first.copied(), &mut report);
+            report_chain(&self.links, &self.groups, first.copied(), value.form(), &mut report);
         }
     }
 
@@ -349,15 +362,17 @@ fn chain(links: &mut [Link], before: Option<usize>, link: usize) {
     }
 }
 
+/// Reports the links of a chain whose tokens may have been made from this form: bytes alone can be those of another.
 fn report_chain(
     links: &[Link],
     groups: &[TraceGroup],
     first: Option<usize>,
+    form: &NormalForm,
     report: &mut impl FnMut(usize, &TraceGroup),
 ) {
     let mut next = first;
     while let Some(link) = next.and_then(|link| links.get(link)) {
-        if let Some(group) = groups.get(link.group) {
+        if let Some(group) = groups.get(link.group).filter(|group| group.takes(form)) {
             report(link.leak, group);
         }
         next = link.next;

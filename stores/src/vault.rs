@@ -159,17 +159,16 @@ impl Vault for SqliteVault {
     }
 
     fn tags(&mut self) -> Result<Vec<u8>> {
-        let sql = "SELECT term FROM entry WHERE term > ?1 ORDER BY term LIMIT 1";
+        let sql = "SELECT substr(term, 1, 1) FROM entry WHERE term >= ?1 ORDER BY term LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql).map_err(unreadable)?;
-        let (mut tags, mut after) = (Vec::new(), Vec::new());
-        while let Some(term) =
-            statement.query_row([&after], |row| row.get::<_, Vec<u8>>(0)).optional().map_err(unreadable)?
-        {
-            let Some(tag) = term.first() else { break };
-            tags.push(*tag);
-            // A term has 17 bytes: none that begins with the tag comes after this.
-            after = vec![0xff; 2 + 16];
-            after.splice(..1, [*tag]);
+        let (mut tags, mut from) = (Vec::new(), Some(0));
+        // Each query begins behind the tag before, whatever terms somebody has put into the file: the loop ends.
+        while let Some(least) = from {
+            let found = statement.query_row([[least].as_slice()], |row| row.get::<_, Vec<u8>>(0));
+            let found = found.optional().map_err(unreadable)?;
+            let Some(tag) = found.and_then(|tag| tag.first().copied()) else { break };
+            tags.push(tag);
+            from = tag.checked_add(1);
         }
         Ok(tags)
     }

@@ -425,3 +425,14 @@ fn leaked_vaulted_tokens_are_traced_through_the_vault() {
     }
     assert_eq!(found, [0, 1]);
 }
+
+#[test]
+fn tags_are_told_of_a_vault_in_which_somebody_wrote_terms_of_any_length() {
+    let mut all = Fixture::new();
+    for (body, term) in
+        [(1, ""), (2, "05"), (3, "05ffffffffffffffffffffffffffffffffffffffffff"), (4, "ff"), (5, "ffffff")]
+    {
+        all.sql(&format!("INSERT INTO entry VALUES (x'{body:032x}', 'x', x'{term}', x'')"));
+    }
+    assert_eq!(all.vault.tags().unwrap(), [0x05, 0xff]);
+}

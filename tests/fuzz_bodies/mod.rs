@@ -7,8 +7,8 @@
 
 mod envelopes;
 mod feed;
-mod identifiers;
 mod ff1;
+mod identifiers;
 mod keyrings;
 mod keys;
 mod looking;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use amanat::error::Error;
 use amanat::ident::Timestamp;
+use amanat::index::IndexedField;
 use amanat::keys::Purpose;
 use amanat::normal::{Normal, NormalForm};
 use amanat::schema::{TableSchema, TokenPolicy};
@@ -122,7 +123,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     args.tell_groups(&tracer, &leaks, ui)?;
     let (parts, fields) = parts(table);
     let progress = Progress::new(ui, "trace", args.quiet, None);
-    let normals = parts.iter().map(|(_, form)| Normal::empty(form.clone())).collect();
+    let normals = parts.iter().map(|(_, of)| Normal::empty(of.form.clone())).collect();
     let mut matcher = Matcher {
         args,
         table,
@@ -152,20 +153,27 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     })
 }
 
-/// The fields that tokens stand for, each with a normal form; and the fields to read.
-fn parts(table: &TableSchema) -> (Vec<(usize, NormalForm)>, Vec<Name>) {
-    let (mut parts, mut fields): (Vec<(usize, NormalForm)>, Vec<Name>) = (Vec::new(), Vec::new());
+/// The fields that tokens stand for, each with a normal form and its place among the fields to read; and these.
+fn parts(table: &TableSchema) -> (Vec<(usize, &IndexedField)>, Vec<Name>) {
+    let (mut parts, mut fields): (Vec<(usize, &IndexedField)>, Vec<Name>) = (Vec::new(), Vec::new());
     for of in table.tokens().iter().map(TokenPolicy::of) {
         let known = fields.iter().position(|field| *field == of.field);
         let place = known.unwrap_or_else(|| {
             fields.push(of.field.clone());
             fields.len() - 1
         });
-        if !parts.iter().any(|(other, form)| *other == place && *form == of.form) {
-            parts.push((place, of.form.clone()));
+        if !parts.iter().any(|(_, other)| *other == of) {
+            parts.push((place, of));
         }
     }
     (parts, fields)
+}
+
+/// Whether tokens of an audience may be made from this field: the same number in another one, a father's say, is of another row. An audience
+/// that the schema does not have, or has no more, may have had any.
+fn is_made_from(table: &TableSchema, audience: &Audience, of: &IndexedField) -> bool {
+    let mut policies = table.tokens().iter().filter(|policy| policy.audience() == audience).peekable();
+    policies.peek().is_none() || policies.any(|policy| policy.of() == of)
 }
 
 /// What bare texts may be tokens of.
@@ -345,8 +353,7 @@ impl Leaks {
             } else {
                 tracer.leak(&token);
             }
-            let header = token.header();
-            let group = tracer.groups().iter().position(|group| group.header() == header);
+            let group = tracer.group_of(token.header());
             self.take(line, group.unwrap_or_default(), candidate(rest));
         }
     }
@@ -393,7 +400,9 @@ impl Leaks {
 fn candidate(text: &str) -> &str {
     let belongs =
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, ':' | '_' | '-' | '.');
-    let end = text.find(|c: char| !belongs(c)).unwrap_or(text.len()).min(MAX_TOKEN_CHARACTERS + 1);
+    // No further than a token reaches: a line of nothing but beginnings is read once, not once for each of them.
+    let end =
+        text.bytes().take(MAX_TOKEN_CHARACTERS + 1).take_while(|byte| belongs(char::from(*byte))).count();
     let text = text.get(..end).unwrap_or_default();
     // Two tokens that were run together are two.
     let next = text.get(1..).and_then(|rest| rest.find(BEGINNING)).map_or(text.len(), |place| place + 1);
@@ -406,7 +415,7 @@ struct Matcher<'a, 'k> {
     table: &'a TableSchema,
     tracer: Tracer<'k>,
     leaks: Leaks,
-    parts: Vec<(usize, NormalForm)>,
+    parts: Vec<(usize, &'a IndexedField)>,
     normals: Vec<Normal>,
     progress: Progress<'a>,
     ui: &'a Ui,
@@ -485,14 +494,17 @@ impl Visitor for Matcher<'_, '_> {
     fn row(&mut self, row: &ScannedRow<'_>) -> amanat::Result<()> {
         self.rows += 1;
         let mut found: Vec<(usize, Match)> = Vec::new();
-        for ((place, form), normal) in self.parts.iter().zip(&mut self.normals) {
+        for ((place, of), normal) in self.parts.iter().zip(&mut self.normals) {
             // What has no normal form has no token.
-            if form.normalise_into(row.value(*place), normal).is_err() {
+            if of.form.normalise_into(row.value(*place), normal).is_err() {
                 continue;
             }
             self.tracer.row(normal, |leak, group| {
-                let line = self.leaks.found.get(leak).map_or(0, |leak| leak.line);
                 let header = group.header();
+                if !is_made_from(self.table, header.audience(), of) {
+                    return;
+                }
+                let line = self.leaks.found.get(leak).map_or(0, |leak| leak.line);
                 let found_here = Match {
                     line,
                     kind: header.kind().as_str(),
