@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `amanat protect`: seals what a schema wants sealed.
 
+use amanat::Name;
 use amanat_stores::sqlite::Cleaning;
 use amanat_stores::{Effort, Task};
 
@@ -24,6 +25,10 @@ pub(crate) struct Args {
     /// somebody wrote there becomes a genuine sealed value.
     #[arg(long)]
     reseal_only: bool,
+    /// Make this index or kept token anew in every row, named as in the schema; may be repeated. Needed after a change of its fields or
+    /// normal forms, which a stored term does not show; a change of key, length, recipient or epoch is seen without it.
+    #[arg(long, value_name = "NAME")]
+    remake: Vec<Name>,
     /// Do not rebuild a SQLite file afterwards; parts of old plaintext may then remain in its free pages and its write-ahead log. A file
     /// with a table that has no INTEGER PRIMARY KEY is never rebuilt, because that may change rowids; a warning says what to do.
     #[arg(long)]
@@ -34,5 +39,5 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let effort = if args.dry_run { Effort::DryRun } else { Effort::Seal };
     let task = if args.reseal_only { Task::Reseal(effort) } else { Task::Protect(effort) };
     let cleaning = if args.no_vacuum { Cleaning::Keep } else { Cleaning::Vacuum };
-    args.work.run(ui, Wish { verb: "protect", task, cleaning })
+    args.work.run(ui, Wish { verb: "protect", task, cleaning, remake: &args.remake })
 }

@@ -27,5 +27,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let form = if args.masked { RevealForm::Masks } else { RevealForm::Values };
     let task = Task::Reveal(&args.fields, form);
-    args.work.run(ui, Wish { verb: "reveal", task, cleaning: Cleaning::Keep })
+    args.work.run(ui, Wish { verb: "reveal", task, cleaning: Cleaning::Keep, remake: &[] })
 }

@@ -9,7 +9,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use amanat::Name;
 use amanat::error::{Error, Kind};
+use amanat::schema::{TableSchema, TokenPolicy};
 use amanat_stores::sqlite::{self, Cleaning};
 use amanat_stores::{
     Access, Effort, KeyringSession, Observer, PartFile, Plan, Tally, Task, csv_file, json_lines,
@@ -80,6 +82,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) verb: &'static str,
     pub(crate) task: Task<'a>,
     pub(crate) cleaning: Cleaning,
+    /// Indexes and tokens to make anew.
+    pub(crate) remake: &'a [Name],
 }
 
 /// Where rows go.
@@ -110,6 +114,8 @@ impl WorkArgs {
         let session = KeyringSession::unlock(&keyring, &*kek, &unlock::now);
         let session = session.map_err(|error| keyring_fault(error, &keyring))?;
         let session = self.break_glass(ui, session)?;
+        check_remade(table, wish.remake)?;
+        let session = session.with_remade(wish.remake.to_vec());
         let jobs = self.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
         if jobs.get() > MAX_JOBS {
             return Err(Fault::new(format!("--jobs is more than {MAX_JOBS}"))
@@ -379,6 +385,22 @@ pub(crate) fn is_same(left: &Path, right: &Path) -> bool {
 pub(crate) fn at_once(path: &Path, one: &str, other: &str) -> Fault {
     Fault::new(format!("{} is {one} and {other} at once", path.display()))
         .help("write to another file, look at it, then replace the first")
+}
+
+/// Every name is that of an index or kept token of the table.
+fn check_remade(table: &TableSchema, names: &[Name]) -> Result<()> {
+    let indexes = table.indexes().iter().map(|index| index.spec().name());
+    let tokens = table.tokens().iter().filter(|token| token.column().is_some()).map(TokenPolicy::name);
+    let known: Vec<&Name> = indexes.chain(tokens).collect();
+    match names.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+            let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Err(Fault::new(format!("table `{}` has no index or kept token `{name}`", table.name()))
+                .help(format!("it has: {has}")))
+        }
+    }
 }
 
 const fn is_dry(wish: Wish<'_>) -> bool {

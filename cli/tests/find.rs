@@ -198,3 +198,23 @@ fn schema_check_tells_indexes_and_tokens_in_plain_words() {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+#[test]
+fn a_changed_normal_form_is_made_anew_by_name() {
+    let folder = folder();
+    folder.write(
+        "schema.toml",
+        SCHEMA.replace("fields = [\"cnic\"]", "fields = [\"cnic\"]\nforms = [\"digits/v1\"]"),
+    );
+    // No stored term shows of which form it is: nothing is found, and nothing seems to be left to do.
+    find(&folder, "--field cnic sealed.csv", &number(7)).code(1);
+    let idle = folder.run(&format!("protect {KEYS} sealed.csv -o again.csv")).code(0);
+    assert!(idle.err.contains("0 index terms made"), "{}", idle.err);
+    let wrong = folder.run(&format!("protect {KEYS} --remake by-number sealed.csv -o wrong.csv"));
+    let wrong = wrong.refused("no index or kept token `by-number`");
+    assert!(wrong.err.contains("by-cnic, by-person"), "{}", wrong.err);
+    folder.run(&format!("protect {KEYS} --remake by-cnic sealed.csv -o remade.csv")).code(0);
+    find(&folder, "--field cnic remade.csv", &number(7)).code(0);
+    folder.run(&format!("protect {KEYS} --remake by-cnic registry.db")).code(0);
+    find(&folder, "--field cnic registry.db", &number(7)).code(0);
+}

@@ -32,6 +32,8 @@ pub struct KeyringSession<'a> {
     break_glass: Vec<KeyId>,
     /// Those of them that are keys of indexes: rows are searched by them.
     break_glass_index: Vec<KeyId>,
+    /// Indexes and kept tokens that are made anew whatever their header says.
+    remade: Vec<Name>,
     state: Mutex<State>,
 }
 
@@ -65,6 +67,7 @@ impl<'a> KeyringSession<'a> {
             primary,
             break_glass: Vec::new(),
             break_glass_index: Vec::new(),
+            remade: Vec::new(),
             state: Mutex::new(state),
         })
     }
@@ -80,6 +83,18 @@ impl<'a> KeyringSession<'a> {
             named.extract_if(.., |id| of(id, &self.lock()) == Some(Purpose::Index)).collect();
         self.break_glass = named;
         self
+    }
+
+    /// Names indexes and kept tokens that are made anew in every row: their fields or normal forms changed, which no stored term shows.
+    #[must_use]
+    pub fn with_remade(mut self, names: Vec<Name>) -> Self {
+        self.remade = names;
+        self
+    }
+
+    /// Whether an index or token of this name is made anew.
+    pub(crate) fn remakes(&self, name: &Name) -> bool {
+        self.remade.contains(name)
     }
 
     /// How the values of a run are opened.

@@ -142,6 +142,7 @@ impl<'s> SurrogateMaker<'s> {
                 }
                 _ => self.surrogates.is_current(place, stored)?,
             };
+            let current = current && !self.session.remakes(&column.name);
             *out = match stored {
                 StoredSurrogate::Absent => NewSurrogate::Empty,
                 _ => NewSurrogate::Kept,
