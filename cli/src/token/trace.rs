@@ -342,9 +342,12 @@ impl Leaks {
 
     /// Every token in a line.
     fn find(&mut self, text: &str, line: u64, tracer: &mut Tracer<'_>, resolver: &mut Resolver<'_>) {
-        for (start, _) in text.match_indices(BEGINNING) {
-            let rest = text.get(start..).unwrap_or_default();
-            let Ok(token) = Token::parse(candidate(rest)) else {
+        let mut starts = text.match_indices(BEGINNING).map(|(start, _)| start).peekable();
+        while let Some(start) = starts.next() {
+            // Two tokens that were run together are two.
+            let end = starts.peek().copied().unwrap_or(text.len());
+            let candidate = candidate(text.get(start..end).unwrap_or_default());
+            let Ok(token) = Token::parse(candidate) else {
                 self.unreadable += 1;
                 continue;
             };
@@ -354,7 +357,7 @@ impl Leaks {
                 tracer.leak(&token);
             }
             let group = tracer.group_of(token.header());
-            self.take(line, group.unwrap_or_default(), candidate(rest));
+            self.take(line, group.unwrap_or_default(), candidate);
         }
     }
 
@@ -400,13 +403,10 @@ impl Leaks {
 fn candidate(text: &str) -> &str {
     let belongs =
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, ':' | '_' | '-' | '.');
-    // No further than a token reaches: a line of nothing but beginnings is read once, not once for each of them.
+    // No further than a token reaches.
     let end =
         text.bytes().take(MAX_TOKEN_CHARACTERS + 1).take_while(|byte| belongs(char::from(*byte))).count();
-    let text = text.get(..end).unwrap_or_default();
-    // Two tokens that were run together are two.
-    let next = text.get(1..).and_then(|rest| rest.find(BEGINNING)).map_or(text.len(), |place| place + 1);
-    text.get(..next).unwrap_or_default().trim_end_matches([':', '_', '-', '.'])
+    text.get(..end).unwrap_or_default().trim_end_matches([':', '_', '-', '.'])
 }
 
 /// Compares the rows.
