@@ -131,8 +131,9 @@ impl Surrogates {
     /// not looked at.
     ///
     /// # Errors
-    /// `Schema` with the field's name for a value that has no normal form, unless the policy says to skip it; `KeyUnusable` for an epoch that
-    /// makes no tokens; `Entropy`; `Misuse` for a column that does not exist.
+    /// All but `Misuse` with the policy's name: those of [`NormalForm::normalise`](crate::normal::NormalForm::normalise), unless the policy says
+    /// to skip such values; `Limit` for a value too long for a reversible token, or if its messages are used up; `KeyUnusable` for an epoch
+    /// that makes no tokens; `Entropy`; `Misuse` for a column that does not exist or fewer values than the table has sealed fields.
     pub fn make(&mut self, column: usize, values: &[ValueRef<'_>]) -> Result<Surrogate> {
         let column = self.columns.get_mut(column).ok_or_else(no_such_column)?;
         column.make(values)
@@ -257,7 +258,7 @@ impl Column {
         match &mut self.maker {
             Maker::Index(index) if absent && hidden => index.absent_term().map(Surrogate::Term),
             _ if absent => Ok(Surrogate::Absent),
-            maker => maker.make(&self.parts),
+            maker => maker.make(&self.parts).map_err(|error| error.at_field(&self.name)),
         }
     }
 }

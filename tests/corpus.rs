@@ -25,6 +25,8 @@ const TARGETS: &[(&str, Body)] = &[
     ("open_wrong_key", fuzz_bodies::open_wrong_key),
     ("schema", fuzz_bodies::schema),
     ("stream", fuzz_bodies::stream),
+    ("surrogates", fuzz_bodies::surrogates),
+    ("token_text", fuzz_bodies::token_text),
 ];
 
 fn names(folder: &Path) -> Vec<PathBuf> {

@@ -25,6 +25,14 @@ impl Vector {
         let mut values = self.lines.lines().filter_map(|line| line.split_once(": "));
         values.find(|(key, _)| *key == name).expect("a line of the vector").1
     }
+
+    /// The keyring, if a passphrase opens it.
+    fn unlocked(&self) -> Keyring {
+        let file = KeyringFile::parse(self.file).expect("the keyring of the vector");
+        let passphrase = SecretBytes::new(self.line("passphrase").as_bytes().to_vec());
+        let kek = Passphrase::new(passphrase).expect("the passphrase of the vector");
+        file.unlock(&kek.with_cost(Argon2Cost::default()), None).expect("the passphrase fits")
+    }
 }
 
 /// The keyring of `keyring_key_file.txt`, whose secrets are public.
@@ -33,6 +41,9 @@ pub(super) static RIGHT_FILE: LazyLock<Vector> =
 /// A keyring with a field key in every state.
 static STATES_FILE: LazyLock<Vector> =
     LazyLock::new(|| Vector::read(include_str!("../vectors/keyring_six_states.txt")));
+/// A keyring with a key of every purpose.
+static PURPOSES_FILE: LazyLock<Vector> =
+    LazyLock::new(|| Vector::read(include_str!("../vectors/keyring_six_purposes.txt")));
 
 /// The key file that opens [`RIGHT_FILE`].
 pub(super) fn right_key_file() -> KeyFile {
@@ -79,11 +90,29 @@ pub(super) static WRONG: LazyLock<Keys> = LazyLock::new(|| {
     Keys::new(Keyring::create(name("demo-registry"), &slot, now).expect("a new keyring"))
 });
 
-pub(super) static STATES: LazyLock<Keyring> = LazyLock::new(|| {
-    let file = KeyringFile::parse(STATES_FILE.file).expect("the keyring of the vector");
-    let passphrase = SecretBytes::new(STATES_FILE.line("passphrase").as_bytes().to_vec());
-    let kek = Passphrase::new(passphrase).expect("the passphrase of the vector");
-    file.unlock(&kek.with_cost(Argon2Cost::default()), None).expect("the passphrase fits")
+pub(super) static STATES: LazyLock<Keyring> = LazyLock::new(|| STATES_FILE.unlocked());
+
+/// A keyring with token keys of three epochs, of which the last only opens. Those of the later epochs are other ones each time.
+pub(super) struct Epochs {
+    pub(super) keyring: Keyring,
+    /// Those of the primary field key, and of the token keys in order; the last has none.
+    pub(super) messages: Vec<Allowance>,
+}
+
+pub(super) static EPOCHS: LazyLock<Epochs> = LazyLock::new(|| {
+    let mut keyring = PURPOSES_FILE.unlocked();
+    let now = Timestamp::from_unix_seconds(1_800_000_000).expect("a time");
+    let mut add = || keyring.add_key(Purpose::Token, 365, now).expect("a key");
+    let (second, third) = (add(), add());
+    for key in [third, second] {
+        keyring.activate(key, now).expect("a new key");
+    }
+    keyring.deactivate(third, now).expect("a key that is not primary");
+    let first = keyring.keys().find(|key| key.purpose == Purpose::Token).expect("a token key").id;
+    let field = keyring.field_keys().expect("field keys").primary();
+    let counts = [(field, 1 << 43), (first, 1 << 43), (second, 1 << 43), (third, 0)];
+    let messages = counts.map(|(key, count)| keyring.reserve_under(key, count).expect("messages"));
+    Epochs { keyring, messages: messages.to_vec() }
 });
 
 pub(super) fn name(text: &str) -> Name {

@@ -16,6 +16,10 @@ mod normals;
 mod schemas;
 mod sealing;
 mod streams;
+mod surrogates;
+mod symbols;
+mod tokens;
+mod vault;
 
 pub use envelopes::{envelope_bytes, envelope_text, plain_base64};
 pub use ff1::ff1;
@@ -26,3 +30,5 @@ pub use normals::normal_form;
 pub use schemas::schema;
 pub use sealing::{open_right_key, open_wrong_key};
 pub use streams::stream;
+pub use surrogates::surrogates;
+pub use tokens::token_text;

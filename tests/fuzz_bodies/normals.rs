@@ -49,7 +49,8 @@ fn check(form: &NormalForm, normal: &Normal) {
     }
 }
 
-fn form(feed: &mut Feed<'_>) -> NormalForm {
+/// Any form that has a name of its own.
+pub(super) fn form(feed: &mut Feed<'_>) -> NormalForm {
     let plain = [
         NormalForm::UrduName,
         NormalForm::LatinName,
