@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The index terms and kept tokens of rows that are protected.
 //!
-//! Owns the decision which of them are made anew, and the messages that reversible tokens need. Never opens a value that no surrogate needs.
+//! Owns the decision which of them are made anew, and the messages that reversible tokens need. Never opens a value that no surrogate needs,
+//! but for a few to compare with what is kept: a header does not tell an index that was defined otherwise.
 
 use amanat::error::{Error, Kind, Result};
 use amanat::index::IndexTerm;
-use amanat::schema::{Encoding, TableSchema};
-use amanat::surrogate::{StoredSurrogate, Surrogate, Surrogates};
+use amanat::schema::{Encoding, TableSchema, TokenPolicy};
+use amanat::surrogate::{StoredSurrogate, Surrogate, Surrogates, TokenText};
+use amanat::token::TokenKind;
 use amanat::value::ValueRef;
 use amanat::{Allowance, Name};
 
@@ -17,6 +19,10 @@ use crate::tally::Tally;
 
 /// How often messages are reserved for one token: other threads draw on them too, but never on so many.
 const ATTEMPTS: u32 = 3;
+/// So many of what is kept in a column are compared with their values.
+const COMPARED_FIRST: u32 = 16;
+/// Afterwards those of each so many rows are.
+const COMPARED_EACH: u32 = 1 << 10;
 
 /// What is to be stored for an index or token.
 #[derive(Debug, Default)]
@@ -64,6 +70,12 @@ struct Column {
     parts: Vec<usize>,
     /// What is to be done in the row at hand.
     plan: Plan,
+    /// Whether what is kept is compared now and then; making it must cost no message.
+    compares: bool,
+    compared: u32,
+    met: u32,
+    /// What stands in the row at hand, if it is compared.
+    stored: Option<Surrogate>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +86,26 @@ enum Plan {
     Make,
     /// It is current although one of its fields is visibly absent: it is taken away, unless it hides another that is absent.
     Check,
+    /// Nothing, but what stands there is compared with the values.
+    Compare,
+}
+
+impl Column {
+    /// Whether what stands in the row at hand is compared if it is kept.
+    const fn is_due(&mut self) -> bool {
+        self.met = self.met.wrapping_add(1);
+        self.compares && (self.compared < COMPARED_FIRST || self.met.is_multiple_of(COMPARED_EACH))
+    }
+}
+
+/// A stored surrogate that is of the form of its column.
+fn read(stored: StoredSurrogate<'_>, is_index: bool) -> Result<Surrogate> {
+    Ok(match stored {
+        StoredSurrogate::Bytes(bytes) => Surrogate::Term(IndexTerm::from_bytes(bytes)?),
+        StoredSurrogate::Text(text) if is_index => Surrogate::Term(IndexTerm::from_text(text)?),
+        StoredSurrogate::Text(text) => Surrogate::Token(TokenText::parse(text)?),
+        _ => Surrogate::Absent,
+    })
 }
 
 /// Why a surrogate was not made.
@@ -107,10 +139,17 @@ impl<'s> SurrogateMaker<'s> {
         }
         // No messages yet: a table whose tokens are all made needs none, and an epoch that makes none any more may stay.
         let (surrogates, allowances) = session.surrogates(table, 0, false)?;
+        let kept = table.tokens().iter().filter(|policy| policy.column().is_some());
+        let indexes = table.indexes().iter().map(|_| TokenKind::Pairwise);
+        let kinds: Vec<TokenKind> = indexes.chain(kept.map(TokenPolicy::kind)).collect();
         let column = |(column, name): (usize, &Name)| Column {
             name: name.clone(),
             parts: surrogates.parts(column).collect(),
             plan: Plan::Keep,
+            compares: column < table.indexes().len() || kinds.get(column) == Some(&TokenKind::Pairwise),
+            compared: 0,
+            met: 0,
+            stored: None,
         };
         let columns = surrogate_names(table).enumerate().map(column).collect();
         let (indexes, encoding) = (table.indexes().len(), table.encoding());
@@ -131,6 +170,7 @@ impl<'s> SurrogateMaker<'s> {
         needed: &mut [bool],
     ) -> Result<()> {
         for ((place, column), out) in self.columns.iter_mut().enumerate().zip(out) {
+            let is_due = column.is_due();
             let at = |error: Error| error.at_field(&column.name);
             let stored = stored(place).map_err(at)?;
             let is = |wanted| column.parts.iter().any(|position| part(*position) == wanted);
@@ -151,8 +191,13 @@ impl<'s> SurrogateMaker<'s> {
                 false => Plan::Make,
                 true if is(Part::Fresh) => Plan::Make,
                 true if is(Part::Absent) => Plan::Check,
+                true if is_due => Plan::Compare,
                 true => Plan::Keep,
             };
+            column.stored = None;
+            if column.plan == Plan::Compare {
+                column.stored = Some(read(stored, place < self.indexes).map_err(at)?);
+            }
             if column.plan != Plan::Keep {
                 for position in &column.parts {
                     needed.get_mut(*position).into_iter().for_each(|needed| *needed = true);
@@ -169,6 +214,10 @@ impl<'s> SurrogateMaker<'s> {
             if plan == Plan::Keep {
                 continue;
             }
+            if plan == Plan::Compare {
+                self.compare(place, values)?;
+                continue;
+            }
             match (self.make_one(place, values)?, &*out) {
                 (Surrogate::Absent, NewSurrogate::Empty) => {}
                 // A term that hides absence is random: another one would say nothing new.
@@ -176,6 +225,28 @@ impl<'s> SurrogateMaker<'s> {
                 (made, _) => *out = NewSurrogate::New(made),
             }
         }
+        Ok(())
+    }
+
+    /// Compares what is kept with what its values make. Index or token may have been defined otherwise when it was made, and then the whole
+    /// column is: rows are not found, and nothing else would tell.
+    fn compare(&mut self, place: usize, values: &[ValueRef<'_>]) -> Result<(), Fault> {
+        let made = match self.make_one(place, values) {
+            // What the epoch has made may stay when it makes no more.
+            Err(Fault::Run(error)) if error.kind() == Kind::KeyUnusable => return Ok(()),
+            made => made?,
+        };
+        // What hides an absence is random, and differs from itself.
+        if self.make_one(place, values)? != made {
+            return Ok(());
+        }
+        let Some(column) = self.columns.get_mut(place) else { return Ok(()) };
+        if column.stored.take().is_some_and(|stored| stored != made) {
+            let why = "what is stored is not made from its value: the index or token was defined otherwise when it was made (field, form or length), \
+                       or the cell was altered; make all of it anew with `protect --remake`";
+            return Err(Fault::Run(Error::schema(why).at_field(&column.name)));
+        }
+        column.compared += 1;
         Ok(())
     }
 

@@ -314,3 +314,37 @@ fn a_search_that_makes_no_sense_says_why_and_shows_no_value() {
     assert_eq!(none.kind(), Kind::Schema);
     assert!(none.message().contains("by-both (born + name)"), "{}", none.message());
 }
+
+#[test]
+fn an_index_that_was_defined_otherwise_is_noticed_and_made_anew_when_asked() {
+    for (old, new, index) in [
+        // As many bytes: the longer terms cannot be told from the shorter by themselves.
+        ("bits = 40", "bits = 34", "by-cnic"),
+        ("fields = [\"cnic\"]", "fields = [\"cnic\"], forms = [\"digits/v1\"]", "by-cnic"),
+        ("name = \"by-cnic\"", "name = \"by-number\"", "by-number"),
+    ] {
+        let (registry, before, after) = (Registry::new(), table(SCHEMA), table(&SCHEMA.replace(old, new)));
+        let (before, after, index) =
+            if new.contains("34") { (after, before, "by-cnic") } else { (before, after, index) };
+        let people: String = (0..50).map(|row| format!("p-{row},35202{row:07}1,,,\n")).collect();
+        let people = format!("id,cnic,name,born,district\n{people}");
+        let csv = registry.protect(CSV, &before, people.as_bytes()).bytes;
+        registry.protect(CSV, &before, &csv);
+        let again = registry.run(CSV, &after, Task::Protect(Effort::Seal), 1, &csv);
+        let error = again.err().unwrap();
+        assert_eq!((error.kind(), error.field().unwrap().as_str()), (Kind::Schema, index), "{error}");
+        assert!(error.message().contains("--remake"), "{error}");
+
+        let session = KeyringSession::unlock(&registry.path, &registry.kek, &now).unwrap();
+        let session = session.with_remade(names(&[index]));
+        let (mut remade, jobs) = (Vec::new(), std::num::NonZeroUsize::MIN);
+        let plan =
+            amanat_stores::Plan { session: &session, table: &after, task: Task::Protect(Effort::Seal), jobs };
+        csv_file::run(plan, &csv[..], Some(&mut remade), &mut Seen::default()).unwrap();
+        with_plan(&registry, &after, index, &[], |plan| {
+            let report = find_csv(plan, &["3520200000371"], &remade[..]).unwrap();
+            assert_eq!(records(&report), ["p-37"]);
+        });
+        registry.protect(CSV, &after, &remade);
+    }
+}
