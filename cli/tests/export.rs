@@ -298,3 +298,24 @@ fn a_killed_export_leaves_no_file_that_could_be_taken_for_one() {
     assert_eq!(left, ["out.csv", "out.csv.receipt.json"]);
     assert_eq!(rows(&folder.read("out.csv")).len(), 20_001);
 }
+
+#[test]
+fn a_masked_field_is_carried_with_the_mask_that_the_table_holds() {
+    let folder = Folder::with_keyring();
+    let phone = "field = [\n  { name = \"phone\", mode = \"masked\", identifier = \"phone\" },";
+    let policy = token("voter", "pairwise", "bank", "mask = [\"phone\", \"name\"]");
+    folder.write("schema.toml", format!("{}{policy}", TABLE.replace("field = [", phone)));
+    folder.write(
+        "people.csv",
+        "id,phone,cnic,name,born,district\n1,0300 1234567,0123400000011,Invented,,Lahore\n",
+    );
+    folder.run(&format!("protect {KEYS} --schema schema.toml people.csv -o sealed.csv")).code(0);
+    let export = format!("export {KEYS} --schema schema.toml --recipient bank");
+    folder.run(&format!("{export} sealed.csv -o out.csv")).code(0);
+    let text = folder.read("out.csv");
+    assert!(text.starts_with("voter,phone,name\n") && text.ends_with(",+********4567,********\n"), "{text}");
+    // A number that somebody wrote into the column leaves masked.
+    folder.write("altered.csv", folder.read("sealed.csv").replace("+********4567", "0300 1234567"));
+    folder.run(&format!("{export} altered.csv -o masked.csv")).code(0);
+    assert_eq!(folder.read("masked.csv"), text);
+}

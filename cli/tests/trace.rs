@@ -226,3 +226,27 @@ fn a_line_of_nothing_but_beginnings_is_read_in_good_time() {
     let ran = trace(&folder, "").code(0);
     assert_eq!(ran.out.lines().count(), 2, "{}", ran.err);
 }
+
+#[test]
+fn matches_that_chance_gives_are_told() {
+    let folder = Folder::with_keyring();
+    let schema = SCHEMA.replace("identifier = \"cnic\"", "identifier = \"card\"");
+    let own = "[[identifier]]\nname = \"card\"\npattern = \"[0-9]{6}\"\n";
+    let token = "[[table.token]]\nname = \"sim\"\nkind = \"preserving\"\nfield = \"cnic\"\nrecipient = \"telecom\"\nepoch = 1\n";
+    folder.write("schema.toml", format!("{schema}{token}{own}"));
+    let mut csv = String::from("id,cnic,district\n");
+    (0..20_000).for_each(|row| writeln!(csv, "row-{row},{:06},", row * 49).unwrap());
+    folder.write("people.csv", csv);
+    folder.run(&format!("protect {KEYS} people.csv -o sealed.csv")).code(0);
+    // Numbers that nobody made tokens of: one of fifty is one all the same.
+    let numbers: Vec<String> = (0..1_000).map(|number| format!("{:06}", number * 997)).collect();
+    folder.write("leak.txt", numbers.join("\n"));
+    let ran = trace(&folder, "--preserving sim").code(1);
+    let matches = ran.out.lines().count() - 1;
+    assert!((2..60).contains(&matches), "{matches}");
+    assert!(
+        ran.err.contains("about 20.00 matches are expected of numbers that are no tokens"),
+        "{}",
+        ran.err
+    );
+}

@@ -48,7 +48,7 @@ const TOLD: u64 = 5;
 /// record id. These are personal data.
 ///
 /// Format-preserving tokens say nothing of themselves: name what they may be with --preserving. Any number of such a shape may be one, so
-/// that only their matches mean something. Vaulted tokens need their --vault.
+/// that only more matches than chance gives mean something; how many those are is told. Vaulted tokens need their --vault.
 ///
 /// Exit code 0: every token that was found is of a row; 1: some are of none; 2: could not run; 3: unauthentic rows met.
 #[derive(clap::Args)]
@@ -465,6 +465,25 @@ impl Matcher<'_, '_> {
         self.csv(&cells)
     }
 
+    /// How many matches of format-preserving tokens there would be if the leaked numbers were any numbers: the fuller a kind of number is, the
+    /// more of them are tokens of somebody.
+    fn by_chance(&self) -> f64 {
+        let of_group = |group: &TraceGroup| {
+            let audience = group.header().audience();
+            let is_its = |policy: &&TokenPolicy| {
+                policy.kind() == TokenKind::Preserving && policy.audience() == audience
+            };
+            match self.table.tokens().iter().find(is_its).map(|policy| &policy.of().form) {
+                Some(NormalForm::Identifier(identifier)) => {
+                    group.tokens() as f64 * self.rows as f64 / identifier.domain_bits().exp2()
+                }
+                _ => 0.0,
+            }
+        };
+        let groups = self.tracer.groups().iter();
+        groups.filter(|group| group.header().kind() == TokenKind::Preserving).map(of_group).sum()
+    }
+
     /// Says what was matched; gives how many tokens were not.
     fn tell_total(&self) -> Result<u64> {
         let unmatched = self.leaks.found.iter().filter(|leak| !leak.matched).count();
@@ -474,6 +493,7 @@ impl Matcher<'_, '_> {
             let total = serde_json::json!({
                 "tokens": tokens, "unreadable": self.leaks.unreadable, "matches": self.matches,
                 "not_matched": unmatched, "rows": self.rows, "rows_refused": self.refused,
+                "matches_by_chance": self.by_chance(),
             });
             self.ui.line(json("total", &total)?)?;
         } else if !self.args.quiet {
@@ -485,6 +505,12 @@ impl Matcher<'_, '_> {
                 count(self.rows, "row"),
                 grouped(self.refused)
             ));
+            let by_chance = self.by_chance();
+            if by_chance >= 0.01 {
+                self.ui.warn(format!(
+                    "format-preserving tokens: about {by_chance:.2} matches are expected of numbers that are no tokens at all"
+                ));
+            }
         }
         Ok(unmatched)
     }

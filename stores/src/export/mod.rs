@@ -15,7 +15,7 @@ use amanat::Name;
 use amanat::error::{Error, Kind, Result};
 use amanat::ident::{KeyId, Timestamp};
 use amanat::mask::Mask;
-use amanat::schema::{Mode, TableSchema, TokenPolicy};
+use amanat::schema::{TableSchema, TokenPolicy};
 use amanat::token::{Audience, Epoch, TokenKind, Vault};
 use amanat::value::ValueRef;
 use zeroize::Zeroizing;
@@ -344,9 +344,8 @@ fn carried(
             );
         }
         if reveal || mask {
-            // The store holds no more of a masked field than its mask.
-            let apply = mask && field.mode() != Mode::Masked;
-            let mask = mask.then(|| if apply { field.mask() } else { Mask::default() });
+            // What the store holds of a masked field is a mask already, which masking again leaves as it is.
+            let mask = mask.then(|| field.mask());
             carried.push(Carried { name: name.clone(), place: place(name), mask });
         }
     }
