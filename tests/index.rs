@@ -301,4 +301,35 @@ fn a_schema_that_cannot_hold_is_refused_with_its_place() {
     refused("type = \"date\"", "type = \"date\"\nidentifier = \"cnic\"", "only text is an identifier");
     refused("type = \"date\"", "type = \"date\"\nindex = 3", "write a [[table.index]]");
     refused("invalid = \"skip\"", "invalid = \"drop\"", "`invalid` must be one of: refuse, skip");
+    refused("urdu-name/v1", "custom/v1:cnic", "no [[identifier]] of this schema");
+}
+
+#[test]
+fn tokens_that_open_alike_are_made_from_one_form() {
+    let schema = |kind: &str, form: &str, purpose: &str| {
+        let token = |name, field, form, purpose| {
+            format!(
+                "{{ name = \"{name}\", kind = \"{kind}\", field = \"{field}\", form = \"{form}\", recipient = \"bank\", purpose = \"{purpose}\", epoch = 1 }}"
+            )
+        };
+        let table = |name, token| {
+            format!(
+                "[[table]]\nname = \"{name}\"\nrecord_id = [\"id\"]\nfield = [{{ name = \"n\", mode = \"sealed\" }}]\ntoken = [{token}]\n"
+            )
+        };
+        let people = table("people", token("person", "n", "cnic/v1", "loans"));
+        let accounts = table("accounts", token("account", "n", form, purpose));
+        Schema::from_toml(&format!("format = \"amanat-schema\"\nversion = 1\n{people}{accounts}"))
+    };
+    for kind in ["reversible", "expiring"] {
+        let error = schema(kind, "digits/v1", "loans").expect_err(kind);
+        assert!(error.to_string().contains("table `accounts`: token `account`"), "{error}");
+        assert!(schema(kind, "digits/v1", "accounts").is_ok() && schema(kind, "cnic/v1", "loans").is_ok());
+    }
+    // Their forms are in what they are made of.
+    assert!(
+        schema("pairwise", "digits/v1", "loans").is_ok() && schema("vaulted", "digits/v1", "loans").is_ok()
+    );
+    let error = schema("preserving", "digits/v1", "other").expect_err("digits");
+    assert!(error.to_string().contains("are of identifiers"), "{error}");
 }

@@ -192,7 +192,12 @@ impl Identifiers {
     /// A normal form by its name; those of the schema's own identifiers are `custom/v1:` and the identifier's name.
     fn form(&self, name: &str) -> Result<NormalForm> {
         match name.strip_prefix("custom/v1:") {
-            Some(own) => self.find(own).map(NormalForm::Identifier),
+            Some(own) => {
+                let found = self.0.iter().find(|identifier| identifier.name() == own);
+                let unknown =
+                    || Error::schema("no [[identifier]] of this schema has the name behind `custom/v1:`");
+                found.cloned().map(NormalForm::Identifier).ok_or_else(unknown)
+            }
             None => NormalForm::from_name(name),
         }
     }

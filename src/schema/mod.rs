@@ -62,7 +62,7 @@ impl Schema {
     /// Checks and keeps tables.
     ///
     /// # Errors
-    /// `Schema` if two have the same name; `Limit` for too many.
+    /// `Schema` if two have the same name, or if tokens of one kind and audience are made from different forms; `Limit` for too many.
     pub fn new(tables: Vec<TableSchema>) -> Result<Self> {
         if tables.len() > MAX_TABLES {
             return Err(Error::limit("a schema has at most 1024 tables"));
@@ -70,6 +70,7 @@ impl Schema {
         if let Some(name) = first_repeated(tables.iter().map(|table| table.name.as_str())) {
             return Err(Error::schema(format!("table `{name}` is declared twice")));
         }
+        surrogate::check_forms(&tables)?;
         Ok(Self { tables, identifiers: Vec::new() })
     }
 

@@ -3,11 +3,14 @@
 //!
 //! Owns how they fit the fields of their table. SPEC chapters 7, 9 and 10.
 
+use std::collections::BTreeMap;
+
 use super::field::{FieldPolicy, Mode};
 use super::{MAX_INDEXES, MAX_TOKENS, TableSchema, check_column, first_repeated};
 use crate::error::{Error, Result};
 use crate::ident::Name;
 use crate::index::{IndexSpec, IndexedField};
+use crate::normal::NormalForm;
 use crate::token::{Audience, Epoch, TokenKind};
 
 /// What becomes of a row with a value that has no normal form.
@@ -70,6 +73,23 @@ impl IndexPolicy {
     pub const fn invalid(&self) -> Invalid {
         self.invalid
     }
+}
+
+/// Refuses tokens of one audience that are opened alike and were made from different forms: a token does not say its form, and an account
+/// number would open as an identity number.
+pub(super) fn check_forms(tables: &[TableSchema]) -> Result<()> {
+    let opens = |kind| matches!(kind, TokenKind::Expiring | TokenKind::Preserving | TokenKind::Reversible);
+    let mut known: BTreeMap<(TokenKind, &Audience), &NormalForm> = BTreeMap::new();
+    for (table, token) in tables.iter().flat_map(|table| table.tokens.iter().map(move |token| (table, token)))
+    {
+        let form = &token.of.form;
+        if opens(token.kind) && *known.entry((token.kind, &token.audience)).or_insert(form) != form {
+            let (kind, name) = (token.kind, &token.name);
+            let why = "are of another normal form than others for this recipient and purpose, which no token shows; give them a purpose of their own";
+            return Err(table.fault(&format!("token `{name}`: {kind} tokens {why}")));
+        }
+    }
+    Ok(())
 }
 
 /// The tokens of one field for one audience.
@@ -215,6 +235,10 @@ impl TableSchema {
         for token in &tokens {
             let what = format!("token `{}`", token.name);
             self.check_of(&what, &token.of)?;
+            if token.kind == TokenKind::Preserving && !matches!(token.of.form, NormalForm::Identifier(_)) {
+                let why = format!("{what}: format-preserving tokens are of identifiers; choose another kind");
+                return Err(self.fault(&why));
+            }
             let kept = matches!(token.kind, TokenKind::Pairwise | TokenKind::Reversible);
             if token.column.is_some() && !kept {
                 let why = format!(
