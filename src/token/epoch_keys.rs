@@ -40,7 +40,7 @@ impl Keyset<'_, Token> {
         let found = self.keys().nth(usize::from(epoch.get()) - 1);
         found.ok_or_else(|| {
             Error::no_such_epoch(format!(
-                "this keyring has no token key of epoch {epoch}; the token is of another registry or a newer keyring"
+                "this keyring has no token key of epoch {epoch}: the schema or token is of another registry, or of a newer keyring; a key is added with amanat keys add --purpose token"
             ))
         })
     }

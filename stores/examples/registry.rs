@@ -124,6 +124,7 @@ fn find(
             let row = read(row)?;
             let citizen = row.open(opener)?;
             if search.found(&citizen)? {
+                // A kept token is only as good as the table. `amanat export` makes tokens from the opened values instead.
                 found.push((citizen, row.voter_roll));
             }
         }

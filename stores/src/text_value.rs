@@ -85,6 +85,9 @@ pub(crate) fn integer(text: &str) -> Result<i64> {
 
 /// Reads a date.
 pub(crate) fn date(text: &str) -> Result<Date> {
+    if text.is_empty() {
+        return Err(Error::schema("the cell holds empty text; where a date is absent it must be NULL"));
+    }
     text.parse().map_err(|error: Error| Error::schema(error.message().to_owned()))
 }
 
