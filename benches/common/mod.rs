@@ -62,7 +62,8 @@ pub(crate) fn compare(title: &str, mut entries: Vec<Entry<'_>>, goals: &[f64]) -
         let mut in_round: Vec<f64> = samples.iter().zip(&yardstick).map(|(own, raw)| own / raw).collect();
         let (nanoseconds, ratio) = (median(&mut samples.clone()), median(&mut in_round));
         let spread = format!("{:.2}-{:.2}", in_round[ROUNDS / 10], in_round[ROUNDS - 1 - ROUNDS / 10]);
-        let goal = position.checked_sub(1).and_then(|position| goals.get(position));
+        let goal =
+            position.checked_sub(1).and_then(|position| goals.get(position)).filter(|goal| goal.is_finite());
         let goal = goal.map_or(String::new(), |goal| {
             let met = if ratio <= *goal { "met" } else { "MISSED" };
             format!("  goal {goal:.2} {met}")
