@@ -166,12 +166,15 @@ impl Args {
 
     /// What is shown. The columns of the record id stand there anyway.
     fn show(&self, table: &TableSchema) -> Vec<Name> {
-        if !self.show.is_empty() {
-            return self.show.clone();
-        }
-        let fields =
-            table.fields().iter().filter(|field| !table.record_id().iter().any(|id| id == field.column()));
-        fields.map(|field| field.name().clone()).collect()
+        let of_record = |name: &Name| {
+            let field = table.fields().iter().find(|field| field.name() == name);
+            let column = field.map_or(name.as_str(), |field| field.column());
+            table.record_id().iter().any(|id| id == column)
+        };
+        let all = || table.fields().iter().map(|field| field.name().clone()).collect();
+        let mut show = if self.show.is_empty() { all() } else { self.show.clone() };
+        show.retain(|name| !of_record(name));
+        show
     }
 
     fn search(

@@ -130,6 +130,8 @@ fn a_name_is_found_as_another_keyboard_types_it_with_the_date_of_birth() {
     assert!(swapped.out.contains("\n7,"), "the order is that of the arguments: {}", swapped.out);
     let shown = find(&folder, "--index by-person --show district registry.db", typed).code(0);
     assert_eq!(shown.out, "id,district\n7,Lahore\n");
+    let shown = find(&folder, "--index by-person --show id,district registry.db", typed).code(0);
+    assert_eq!(shown.out, "id,district\n7,Lahore\n", "the record id stands there anyway");
 }
 
 #[test]
@@ -140,6 +142,7 @@ fn nothing_found_ends_with_1_and_what_cannot_be_searched_with_2() {
     find(&folder, "--field cnic registry.db", "12345\n").refused("cnic");
     find(&folder, "--field cnic registry.db", "").refused("no line for cnic");
     find(&folder, "--field name registry.db", "x\n").refused("no index of exactly name");
+    find(&folder, "--field name registry.db", "x\n").refused("by-person (name + born)");
     find(&folder, "--index by-name registry.db", "x\n").refused("no such index");
     find(&folder, "--index by-person one registry.db", "").code(2);
     assert_eq!(find(&folder, "registry.db", "x\n").code, Some(2));

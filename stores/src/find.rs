@@ -46,26 +46,29 @@ pub struct FindPlan<'a> {
 /// # Errors
 /// `Schema` if there is none, or more than one.
 pub fn index_of<'a>(table: &'a TableSchema, fields: &[Name]) -> Result<&'a IndexPolicy> {
-    let names = |fields: &mut dyn Iterator<Item = &Name>| {
-        let mut names: Vec<String> = fields.map(ToString::to_string).collect();
-        names.sort_unstable();
-        names
+    let of = |policy: &IndexPolicy| -> Vec<String> {
+        policy.spec().fields().iter().map(|part| part.field.to_string()).collect()
     };
-    let wanted = names(&mut fields.iter());
-    let of = |policy: &IndexPolicy| names(&mut policy.spec().fields().iter().map(|part| &part.field));
     let list = |policies: &[&IndexPolicy]| {
         let each =
             policies.iter().map(|policy| format!("{} ({})", policy.spec().name(), of(policy).join(" + ")));
         each.collect::<Vec<_>>().join(", ")
     };
+    let sorted = |mut names: Vec<String>| {
+        names.sort_unstable();
+        names
+    };
+    let asked: Vec<String> = fields.iter().map(ToString::to_string).collect();
+    let wanted = sorted(asked.clone());
     let all: Vec<&IndexPolicy> = table.indexes().iter().collect();
-    let fitting: Vec<&IndexPolicy> = table.indexes().iter().filter(|policy| of(policy) == wanted).collect();
+    let fits = |policy: &&IndexPolicy| sorted(of(policy)) == wanted;
+    let fitting: Vec<&IndexPolicy> = table.indexes().iter().filter(fits).collect();
     match fitting.as_slice() {
         [policy] => Ok(policy),
         [] => Err(Error::schema(format!(
             "table `{}` has no index of exactly {}; it has: {}",
             table.name(),
-            wanted.join(" + "),
+            asked.join(" + "),
             if all.is_empty() { "none".to_owned() } else { list(&all) }
         ))),
         several => {

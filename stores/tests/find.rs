@@ -312,7 +312,7 @@ fn a_search_that_makes_no_sense_says_why_and_shows_no_value() {
     assert_eq!(of(&["name"]).unwrap(), "by-name");
     let none = of(&["born"]).unwrap_err();
     assert_eq!(none.kind(), Kind::Schema);
-    assert!(none.message().contains("by-both (born + name)"), "{}", none.message());
+    assert!(none.message().contains("by-both (name + born)"), "{}", none.message());
 }
 
 #[test]
