@@ -4,7 +4,6 @@
 //! Owns the order in which files get their names: exceptions, receipt, export. Never writes a record id.
 
 use std::io::{self, Write};
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -69,8 +68,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     vault: Option<PathBuf>,
     /// Put the tokens of this older epoch beside those of today.
-    #[arg(long, value_name = "EPOCH")]
-    crosswalk_from: Option<NonZeroU64>,
+    #[arg(long, value_name = "EPOCH", value_parser = epoch)]
+    crosswalk_from: Option<Epoch>,
     /// File for rows that are refused: row number, field and reason, never a value. Made only if there are some.
     #[arg(long, value_name = "FILE")]
     exceptions: Option<PathBuf>,
@@ -233,15 +232,13 @@ impl Args {
         let expires = self
             .valid_for
             .map(|time| Timestamp::from_unix_seconds(now.unix_seconds().saturating_add(time.as_secs())));
-        let (expires, crosswalk) =
-            (expires.transpose()?, self.crosswalk_from.map(|epoch| Epoch::new(epoch.get())));
         let plan = ExportPlan {
             session,
             table,
             recipient: &self.recipient,
             purpose: self.purpose.as_deref(),
-            expires,
-            crosswalk: crosswalk.transpose()?,
+            expires: expires.transpose()?,
+            crosswalk: self.crosswalk_from,
             effort: if self.dry_run { ExportEffort::DryRun } else { ExportEffort::Write },
         };
         if self.valid_for.is_none() && self.has(plan, TokenKind::Expiring) {
@@ -382,6 +379,12 @@ impl Write for HashedFile {
         self.buffer.clear();
         self.part.flush()
     }
+}
+
+/// The number of an epoch.
+fn epoch(text: &str) -> amanat::Result<Epoch> {
+    let wrong = |_| Error::malformed("an epoch is 1 to 1024");
+    text.parse().map_err(|_| ()).and_then(|number| Epoch::new(number).map_err(|_| ())).map_err(wrong)
 }
 
 /// `72h`, `90m`, `30d`.

@@ -213,8 +213,14 @@ fn a_recipient_moves_to_a_new_epoch_by_a_crosswalk() {
     // Others stay where they are.
     export(&folder, "--recipient election-commission -o others.csv").code(0);
     assert!(rows(&folder.read("others.csv"))[1][0].starts_with("amt1:p:1:"));
-    export(&folder, "--recipient revenue-board --crosswalk-from 9 -o no.csv")
-        .refused("no token key of epoch 9");
+    for (epoch, why) in [("9", "set `epoch` in the schema first"), ("2", "set `epoch` in the schema first")] {
+        export(&folder, &format!("--recipient revenue-board --crosswalk-from {epoch} -o no.csv"))
+            .refused(why);
+    }
+    for epoch in ["0", "1025", "x"] {
+        export(&folder, &format!("--recipient revenue-board --crosswalk-from {epoch} -o no.csv"))
+            .refused("an epoch is 1 to 1024");
+    }
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl<'a> Exporter<'a> {
     ///
     /// # Errors
     /// `Schema` if the recipient has no tokens of this table, has tokens of several purposes and none was named, or if fields are to be
-    /// revealed and masked at once; `Misuse` if the vault or the expiry is missing; as the makers of tokens.
+    /// revealed and masked at once, or if the crosswalk's epoch is not older than the schema's; `Misuse` if the vault or the expiry is missing; as the makers of tokens.
     pub fn new(
         plan: ExportPlan<'a>,
         folder: &Path,
@@ -132,6 +132,14 @@ impl<'a> Exporter<'a> {
         observer: &'a mut dyn Observer,
     ) -> Result<Self> {
         let policies = policies(&plan)?;
+        let newest = policies.iter().map(|policy| policy.epoch()).max();
+        if let (Some(old), Some(newest)) = (plan.crosswalk, newest)
+            && old >= newest
+        {
+            return Err(Error::schema(format!(
+                "a crosswalk is from an older epoch than the schema's, which is {newest}; set `epoch` in the schema first"
+            )));
+        }
         let mut fields: Vec<Name> = Vec::new();
         let mut place = |name: &Name| {
             let known = fields.iter().position(|field| field == name);
@@ -142,8 +150,8 @@ impl<'a> Exporter<'a> {
         };
         let mut makers = Vec::new();
         for policy in &policies {
-            let epochs = plan.crosswalk.into_iter().filter(|epoch| *epoch != policy.epoch());
-            for epoch in std::iter::once(policy.epoch()).chain(epochs) {
+            let older = plan.crosswalk.filter(|old| *old < policy.epoch());
+            for epoch in std::iter::once(policy.epoch()).chain(older) {
                 let place = place(&policy.of().field);
                 makers.push(Column::new(&plan, policy, epoch, place, vault.is_some())?);
             }
