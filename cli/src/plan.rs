@@ -24,8 +24,8 @@ use crate::text::count;
 use crate::ui::{Style, Ui};
 use crate::unlock::{self, MaybeUnlockArgs, keyring_fault};
 
-/// Size of the domain of birth dates, a century of them.
-const DATE_BITS: f64 = 15.2;
+/// Size of the domain of birth dates in bits: the 36,525 days of a century.
+const DATE_BITS: f64 = 15.156_6;
 /// Refused rows that are told.
 const TOLD: u64 = 3;
 
@@ -90,6 +90,9 @@ struct Advice {
     report: LeakageReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     grown: Option<Grown>,
+    /// How the plausible values of an identifier were counted.
+    #[serde(skip)]
+    estimate: Option<String>,
 }
 
 /// The plan for a table that has grown.
@@ -354,10 +357,24 @@ fn advise(args: &Args, indexes: Vec<Counted>) -> Result<(Vec<Advice>, Option<Ind
             },
             report: LeakageReport::new(&index.census, &measured, bits),
             grown,
+            estimate: estimate(&index.of),
         });
     }
     let several = advice.iter().filter(|advice| advice.bits.is_some()).count() > 1;
     Ok((advice, several.then_some(budget)))
+}
+
+/// Where the number of plausible values is from, for an index of one identifier of which more than the digits is known.
+fn estimate(of: &[IndexedField]) -> Option<String> {
+    let [IndexedField { form: NormalForm::Identifier(identifier), .. }] = of else { return None };
+    let (plausible, all) = (identifier.plausible_bits(), identifier.domain_bits());
+    (plausible < all).then(|| {
+        format!(
+            "The number of plausible values is an estimate from what is published of `{}`; its form alone allows 10^{:.0}.",
+            identifier.name(),
+            all * std::f64::consts::LOG10_2
+        )
+    })
 }
 
 /// A column after growth: unique values grow with the rows, repeated ones are taken as measured, and the most frequent keeps its share.
@@ -407,6 +424,7 @@ impl Report<'_> {
                 }
             } else {
                 ui.line(advice.report.to_string().trim_end())?;
+                advice.estimate.iter().try_for_each(|estimate| ui.line(estimate))?;
             }
             if let Some(grown) = &advice.grown {
                 ui.line(format!("\nGrown to {}", count(grown.rows, "row")))?;

@@ -168,7 +168,7 @@ impl Exposure {
     /// What a thief of table and index key does.
     pub(super) fn write_guessing(&self, trying: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (known, sharing) = match self.domain_values_per_bucket {
-            Some(sharing) => ("possible values", sharing),
+            Some(sharing) => ("plausible values", sharing),
             None => ("values that occur (the domain was not stated)", self.values_per_bucket),
         };
         write!(
