@@ -19,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::exceptions;
 use crate::fault::{Fault, Outcome, Result};
+use crate::find;
+use crate::keys::KeyPrefix;
 use crate::progress::Progress;
 use crate::schema;
 use crate::store::StoreArgs;
@@ -40,7 +42,8 @@ const RECEIPT_ENDING: &str = ".receipt.json";
 /// Moving a recipient to a new epoch of the token key: (1) `amanat keys add --purpose token --activate`; (2) set the new `epoch` in the
 /// recipient's tokens in the schema, and protect the table again if they are kept in it; (3) export with --crosswalk-from OLD, which
 /// puts the old token beside the new one; (4) the recipient replaces its tokens and says so; (5) `amanat keys retire` the old key, which
-/// from then on only recognises tokens. Other recipients stay at their epoch.
+/// from then on only recognises tokens. Other recipients stay at their epoch. An old key that is compromised already is named for (3) with
+/// --break-glass.
 ///
 /// Exit code 0: all rows written; 1: some rows refused; 2: could not run; 3: unauthentic rows seen.
 #[derive(clap::Args)]
@@ -70,6 +73,10 @@ pub(crate) struct Args {
     /// Put the tokens of this older epoch beside those of today.
     #[arg(long, value_name = "EPOCH", value_parser = epoch)]
     crosswalk_from: Option<Epoch>,
+    /// Read, search the vault and look up old tokens with this suspended or compromised key too, named by its id or at least 4 of the id's
+    /// first digits; may be repeated.
+    #[arg(long, value_name = "KEYID")]
+    break_glass: Vec<KeyPrefix>,
     /// File for rows that are refused: row number, field and reason, never a value. Made only if there are some.
     #[arg(long, value_name = "FILE")]
     exceptions: Option<PathBuf>,
@@ -120,6 +127,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let (path, kek) = (args.unlock.path(), args.unlock.kek()?);
     let session = KeyringSession::unlock(&path, &*kek, &unlock::now);
     let session = session.map_err(|error| keyring_fault(error, &path))?;
+    let broken = find::broken(&args.break_glass, &session, ui)?;
+    let session = session.with_break_glass(broken);
     let plan = args.plan(&session, table, now)?;
     let mut vault = args.vault(plan)?;
     let progress = Progress::new(ui, "export", args.quiet, None);

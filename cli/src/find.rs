@@ -8,6 +8,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read};
 use std::path::Path;
 
 use amanat::error::{Error, Kind};
+use amanat::keys::{KeyInfo, Purpose};
 use amanat::schema::{IndexPolicy, TableSchema};
 use amanat::{KeyId, Name, SecretBytes};
 use amanat_stores::KeyringSession;
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let (path, kek) = (args.unlock.path(), args.unlock.kek()?);
     let session = KeyringSession::unlock(&path, &*kek, &unlock::now);
     let session = session.map_err(|error| keyring_fault(error, &path))?;
-    let broken = args.broken(&session, ui)?;
+    let broken = broken(&args.break_glass, &session, ui)?;
     let session = session.with_break_glass(broken);
     let show = args.show(table);
     let plan = FindPlan { session: &session, table, index, show: &show };
@@ -149,21 +150,6 @@ impl Args {
         fields.iter().map(&mut read).collect()
     }
 
-    fn broken(&self, session: &KeyringSession<'_>, ui: &Ui) -> Result<Vec<KeyId>> {
-        let keys: Vec<_> = session.with_keyring(|keyring| Ok(keyring.keys().cloned().collect()))?;
-        let mut named = Vec::new();
-        for prefix in &self.break_glass {
-            let key: &amanat::keys::KeyInfo = prefix.find(keys.iter())?;
-            ui.warn(format!(
-                "breaking the glass: key {} is {} and is used in this run",
-                key.id.short(),
-                key.state
-            ));
-            named.push(key.id);
-        }
-        Ok(named)
-    }
-
     /// What is shown. The columns of the record id stand there anyway.
     fn show(&self, table: &TableSchema) -> Vec<Name> {
         let of_record = |name: &Name| {
@@ -192,6 +178,23 @@ impl Args {
         };
         found.map_err(|error| self.store.fault(error))
     }
+}
+
+/// The keys that were named to break the glass. Whoever reads the messages learns of each.
+pub(crate) fn broken(named: &[KeyPrefix], session: &KeyringSession<'_>, ui: &Ui) -> Result<Vec<KeyId>> {
+    let of_use = |key: &&KeyInfo| matches!(key.purpose, Purpose::Field | Purpose::Index | Purpose::Token);
+    let keys: Vec<KeyInfo> = session.with_keyring(|keyring| Ok(keyring.keys().cloned().collect()))?;
+    let mut broken = Vec::new();
+    for prefix in named {
+        let key = prefix.find(keys.iter().filter(of_use))?;
+        ui.warn(format!(
+            "breaking the glass: key {} is {} and is used in this run",
+            key.id.short(),
+            key.state
+        ));
+        broken.push(key.id);
+    }
+    Ok(broken)
 }
 
 /// Rows in a file that are not searchable are told here; a finder of SQLite tells of its own.

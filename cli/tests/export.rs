@@ -325,3 +325,69 @@ fn a_masked_field_is_carried_with_the_mask_that_the_table_holds() {
     folder.run(&format!("{export} altered.csv -o masked.csv")).code(0);
     assert_eq!(folder.read("masked.csv"), text);
 }
+
+fn key_of(folder: &Folder, purpose: &str, place: usize) -> String {
+    let listed = folder.run(&format!("keys list --json {KEYS}")).code(0).out;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let keys = listed["keys"].as_array().unwrap().iter().filter(|key| key["purpose"] == purpose);
+    keys.map(|key| key["id"].as_str().unwrap().to_owned()).nth(place).unwrap()
+}
+
+fn tokens(folder: &Folder, file: &str) -> Vec<Vec<String>> {
+    rows(&folder.read(file))[1..].to_vec()
+}
+
+#[test]
+fn after_a_compromised_index_key_the_vault_is_renewed_and_tokens_stay() {
+    let folder = folder();
+    let relief = "--recipient relief-fund --vault vault.db --force -o";
+    export(&folder, &format!("{relief} before.csv")).code(0);
+    for purpose in ["index", "field"] {
+        let old = key_of(&folder, purpose, 0);
+        folder.run(&format!("keys add --purpose {purpose} --activate {KEYS}")).code(0);
+        folder.run(&format!("keys compromise {old} --yes {KEYS}")).code(0);
+    }
+    let (index, field) = (key_of(&folder, "index", 0), key_of(&folder, "field", 0));
+    // Rows and entries under the field key that was compromised open by name alone.
+    let glass = format!("--break-glass {field}");
+    let ran = export(&folder, &format!("{glass} {relief} no.csv")).code(2);
+    assert!(ran.err.contains("amanat token vault renew"), "{}", ran.err);
+    export(&folder, &format!("{glass} --break-glass {index} {relief} named.csv")).code(0);
+    assert_eq!(tokens(&folder, "before.csv"), tokens(&folder, "named.csv"));
+    let renew = format!("token vault renew {KEYS} --schema schema.toml --vault vault.db");
+    let ran = folder.run(&renew).code(1);
+    assert!(ran.err.contains("200 of them do not open"), "{}", ran.err);
+    let ran = folder.run(&format!("{renew} {glass}")).code(0);
+    assert!(ran.err.contains("200 tokens looked at, 200 sealed"), "{}", ran.err);
+    let ran = folder.run(&renew).code(0);
+    assert!(ran.err.contains("200 tokens looked at, 0 sealed"), "{}", ran.err);
+    export(&folder, &format!("{glass} {relief} after.csv")).code(0);
+    assert_eq!(tokens(&folder, "before.csv"), tokens(&folder, "after.csv"));
+    folder.write("fewer.toml", schema().replace("\"relief-fund\"", "\"another\""));
+    let ran = folder.run(&renew.replace("schema.toml", "fewer.toml")).code(1);
+    assert!(ran.err.contains("not in the schema"), "{}", ran.err);
+}
+
+#[test]
+fn a_crosswalk_from_a_compromised_epoch_needs_its_key_by_name() {
+    let folder = folder();
+    let recipients = ["revenue-board", "telecom", "relief-fund"];
+    for recipient in recipients {
+        export(&folder, &format!("--recipient {recipient} --vault vault.db -o {recipient}.old.csv")).code(0);
+    }
+    let old = key_of(&folder, "token", 0);
+    folder.run(&format!("keys add --purpose token --activate {KEYS}")).code(0);
+    folder.run(&format!("keys compromise {old} --yes {KEYS}")).code(0);
+    folder.write("schema.toml", schema().replace("epoch = 1", "epoch = 2"));
+    for recipient in recipients {
+        let rest = format!("--recipient {recipient} --vault vault.db --crosswalk-from 1 -o {recipient}.csv");
+        export(&folder, &rest).refused("compromised");
+        let ran = export(&folder, &format!("{rest} --break-glass {old}")).code(0);
+        assert!(ran.err.contains("breaking the glass"), "{}", ran.err);
+        let before = tokens(&folder, &format!("{recipient}.old.csv"));
+        let before: BTreeSet<&String> = before.iter().map(|row| &row[0]).collect();
+        let both = tokens(&folder, &format!("{recipient}.csv"));
+        assert_eq!(both.iter().map(|row| &row[1]).collect::<BTreeSet<_>>(), before, "{recipient}");
+        assert!(both.iter().all(|row| !before.contains(&row[0])), "{recipient}");
+    }
+}

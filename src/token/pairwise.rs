@@ -41,7 +41,7 @@ pub struct PairwiseTokens {
 
 impl PairwiseTokens {
     /// Derives the key of an audience and epoch. `break_glass` names keys that are suspended or compromised and shall resolve tokens
-    /// nevertheless; no such key makes one.
+    /// nevertheless; no such key makes one, but see [`append_old`](Self::append_old).
     ///
     /// # Errors
     /// `UnknownKey` if the keyring has no such epoch; `KeyUnusable` if its state forbids resolving.
@@ -90,6 +90,15 @@ impl PairwiseTokens {
     /// As [`make`](Self::make).
     pub fn append(&mut self, value: &Normal, out: &mut Vec<u8>) -> Result<()> {
         check_makes(self.key, self.header.epoch(), self.state)?;
+        self.append_old(value, out)
+    }
+
+    /// Appends the text of the token that a value had, for a crosswalk from an epoch whose key makes no tokens any more. Of a key that is
+    /// compromised it belongs to nobody but the recipient, who has it already.
+    ///
+    /// # Errors
+    /// `Misuse` for a value that is not ready.
+    pub fn append_old(&mut self, value: &Normal, out: &mut Vec<u8>) -> Result<()> {
         value.check_ready()?;
         let data = self.data_of(value);
         self.header.append(&data, out);

@@ -90,7 +90,7 @@ impl PreservingTokens {
     /// As [`make`](Self::make).
     pub fn append(&self, value: &Normal, out: &mut Vec<u8>) -> Result<()> {
         check_makes(self.key, self.header.epoch(), self.state)?;
-        self.append_whatever_the_state(value, out)
+        self.append_old(value, out)
     }
 
     /// Makes many tokens, several at once, and appends them one after the other: each has the length of its value, and all of an
@@ -173,8 +173,12 @@ impl PreservingTokens {
         self.open(core::str::from_utf8(token.data()).map_err(|_| not_a_value())?)
     }
 
-    /// Appends what stands for a value, whatever the state of the key.
-    pub(super) fn append_whatever_the_state(&self, value: &Normal, out: &mut Vec<u8>) -> Result<()> {
+    /// Appends the token that a value had, for a crosswalk from an epoch whose key makes no tokens any more. Of a key that is compromised it
+    /// belongs to nobody but the recipient, who has it already. `out` is unchanged on failure.
+    ///
+    /// # Errors
+    /// `Misuse` if the value is not in the identifier's normal form.
+    pub fn append_old(&self, value: &Normal, out: &mut Vec<u8>) -> Result<()> {
         self.walk(self.rank(value)?, |rank| self.ff1.encrypt(rank), out)
     }
 

@@ -274,7 +274,7 @@ impl<'k> Tracer<'k> {
                 Method::Preserving(makers, found) => {
                     let maker = maker_of(makers, value.form(), &self.keys, &group.header, &self.break_glass);
                     self.buffer.clear();
-                    let made = maker.map(|maker| maker.append_whatever_the_state(value, &mut self.buffer));
+                    let made = maker.map(|maker| maker.append_old(value, &mut self.buffer));
                     made.and_then(Result::ok).and_then(|()| found.get(&**self.buffer))
                 }
                 Method::Reversible(_) | Method::Expiring(_) | Method::Vaulted(..) | Method::None => None,

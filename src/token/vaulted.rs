@@ -123,6 +123,18 @@ impl VaultedTokens {
         Ok(self.token(&body))
     }
 
+    /// Gives the token that a value has, and makes none: for a crosswalk from an epoch whose key makes no tokens any more.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make), but whatever the state of the epoch's key.
+    pub fn token_of(&mut self, vault: &mut dyn Vault, value: &Normal) -> Result<Option<Token>> {
+        let found = self.find(vault, value)?;
+        if found.is_none() {
+            self.check_searched(vault)?;
+        }
+        Ok(found.map(|body| self.token(&body)))
+    }
+
     /// Gives the tokens of many values, in order, all in one section of the vault: either every new one is kept, or none.
     ///
     /// # Errors
@@ -230,14 +242,16 @@ impl VaultedTokens {
         if let Some(body) = self.find(vault, value)? {
             return Ok(body);
         }
-        // An entry under a key that is not searched by may be the value's: a second token would be worse than none.
-        if let Some(tag) = vault.tags()?.into_iter().find(|tag| !self.index.tags().any(|known| known == *tag))
-        {
-            return Err(self.not_searched(tag));
-        }
+        self.check_searched(vault)?;
         let entry = self.entry(value, random::bytes()?)?;
         vault.insert(&entry)?;
         Ok(entry.body)
+    }
+
+    /// An entry under a key that is not searched by may be the value's: a second token would be worse than none.
+    fn check_searched(&self, vault: &mut dyn Vault) -> Result<()> {
+        let unsearched = |tag: &u8| !self.index.tags().any(|known| known == *tag);
+        vault.tags()?.into_iter().find(unsearched).map_or(Ok(()), |tag| Err(self.not_searched(tag)))
     }
 
     fn entry(&mut self, value: &Normal, body: [u8; BODY_BYTES]) -> Result<VaultEntry> {
@@ -266,7 +280,7 @@ impl VaultedTokens {
         match self.index_keys.iter().find(|id| id.tag() == tag) {
             Some(id) => {
                 let why = format!(
-                    "the vault has entries under index key {}, which may not be searched by: the value may have a token; name the key (break-glass) and renew the vault",
+                    "the vault has entries under index key {}, which may not be searched by: the value may have a token; name the key (break-glass), or renew the vault: amanat token vault renew",
                     id.short()
                 );
                 Error::key_unusable(*id, why)

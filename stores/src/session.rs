@@ -30,8 +30,8 @@ pub struct KeyringSession<'a> {
     primary: KeyId,
     /// Keys whose state lets them open only if a person names them.
     break_glass: Vec<KeyId>,
-    /// Those of them that are keys of indexes: rows are searched by them.
-    break_glass_index: Vec<KeyId>,
+    /// Those of indexes and tokens: rows are searched by them, and tokens resolved.
+    break_glass_other: Vec<KeyId>,
     /// Indexes and kept tokens that are made anew whatever their header says.
     remade: Vec<Name>,
     state: Mutex<State>,
@@ -66,7 +66,7 @@ impl<'a> KeyringSession<'a> {
             clock,
             primary,
             break_glass: Vec::new(),
-            break_glass_index: Vec::new(),
+            break_glass_other: Vec::new(),
             remade: Vec::new(),
             state: Mutex::new(state),
         })
@@ -79,8 +79,9 @@ impl<'a> KeyringSession<'a> {
         let of =
             |id: &KeyId, state: &State| state.keyring.keys().find(|key| key.id == *id).map(|key| key.purpose);
         // An opener of fields refuses a key that is none of its own, so the others are kept apart.
-        self.break_glass_index =
-            named.extract_if(.., |id| of(id, &self.lock()) == Some(Purpose::Index)).collect();
+        let is_other =
+            |id: &KeyId, state: &State| matches!(of(id, state), Some(Purpose::Index | Purpose::Token));
+        self.break_glass_other = named.extract_if(.., |id| is_other(id, &self.lock())).collect();
         self.break_glass = named;
         self
     }
@@ -95,6 +96,12 @@ impl<'a> KeyringSession<'a> {
     /// Whether an index or token of this name is made anew.
     pub(crate) fn remakes(&self, name: &Name) -> bool {
         self.remade.contains(name)
+    }
+
+    /// All keys that were named with [`with_break_glass`](Self::with_break_glass).
+    #[must_use]
+    pub fn break_glass(&self) -> Vec<KeyId> {
+        [self.break_glass.as_slice(), &self.break_glass_other].concat()
     }
 
     /// How the values of a run are opened.
@@ -197,7 +204,7 @@ impl<'a> KeyringSession<'a> {
 
     /// Makes the terms of an index, with every key that opens and those that are named to break the glass.
     pub(crate) fn blind_index(&self, table: &Name, spec: &IndexSpec) -> Result<BlindIndex> {
-        BlindIndex::new(&self.lock().keyring.index_keys()?, table, spec, &self.break_glass_index)
+        BlindIndex::new(&self.lock().keyring.index_keys()?, table, spec, &self.break_glass_other)
     }
 
     /// Messages that are counted nowhere but in a copy of the keyring that is thrown away.

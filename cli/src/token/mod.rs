@@ -6,6 +6,7 @@ mod proof;
 mod receipt;
 mod trace;
 mod translate;
+mod vault;
 
 use clap::Subcommand;
 
@@ -27,6 +28,7 @@ enum Verb {
     Translate(translate::TranslateArgs),
     Receive(translate::ReceiveArgs),
     NewRecipientKey(translate::NewKeyArgs),
+    Vault(vault::Args),
 }
 
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
@@ -37,5 +39,6 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         Verb::Translate(args) => translate::translate(args, ui),
         Verb::Receive(args) => translate::receive(args, ui),
         Verb::NewRecipientKey(args) => translate::new_key(args, ui),
+        Verb::Vault(args) => vault::run(args, ui),
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One column of tokens of an export, and what makes them.
 //!
-//! Owns the messages of tokens that are counted. Never makes a token under a key that is not of its policy's epoch.
+//! Owns the messages of tokens that are counted. Never makes a new token under another key than that of its policy's epoch.
 
 use amanat::Allowance;
 use amanat::error::{Error, Kind, Result};
@@ -21,6 +21,8 @@ pub(super) struct Column {
     pub(super) place: usize,
     invalid: Invalid,
     value: Normal,
+    /// Whether its tokens are those that the values had: of the crosswalk's epoch.
+    is_old: bool,
     maker: Maker,
 }
 
@@ -66,7 +68,8 @@ impl Column {
             ExportEffort::DryRun => Maker::None,
             ExportEffort::Write => Maker::new(plan, &about, form, 0).map_err(at)?,
         };
-        Ok(Self { about, place, invalid: policy.invalid(), value: Normal::empty(form.clone()), maker })
+        let (invalid, value) = (policy.invalid(), Normal::empty(form.clone()));
+        Ok(Self { about, place, invalid, value, is_old: epoch != policy.epoch(), maker })
     }
 
     /// Takes a value; false if it is absent, or counts as absent.
@@ -102,12 +105,20 @@ impl Column {
         let value = &self.value;
         let token = match &mut self.maker {
             Maker::None => return Ok(()),
+            Maker::Pairwise(tokens) if self.is_old => return tokens.append_old(value, line),
             Maker::Pairwise(tokens) => return tokens.append(value, line),
+            Maker::Preserving(tokens) if self.is_old => return tokens.append_old(value, line),
             Maker::Preserving(tokens) => return tokens.append(value, line),
             Maker::Reversible(tokens, _) => tokens.make(value),
             Maker::Expiring(tokens, _, expires) => tokens.make(value, *expires),
             Maker::Vaulted(tokens, _) => {
                 let vault = vault.ok_or_else(|| Error::misuse("vaulted tokens need a vault"))?;
+                if self.is_old {
+                    // A value that came later has no old token: its cell stays empty.
+                    let token = tokens.token_of(vault, value)?;
+                    line.extend(token.iter().flat_map(|token| token.to_text().into_bytes()));
+                    return Ok(());
+                }
                 tokens.make(vault, value)
             }
         };
@@ -130,12 +141,13 @@ impl Maker {
             TokenKind::Vaulted => Some(session.allowance(need)?),
             _ => None,
         };
+        let broken = session.break_glass();
         session.with_keyring(|keyring| {
             let keys = keyring.token_keys()?;
             let unknown = || Error::unsupported("tokens of this kind cannot be exported");
             Ok(match (about.kind, messages) {
                 (TokenKind::Pairwise, _) => {
-                    Self::Pairwise(Box::new(PairwiseTokens::new(&keys, audience, epoch, &[])?))
+                    Self::Pairwise(Box::new(PairwiseTokens::new(&keys, audience, epoch, &broken)?))
                 }
                 (TokenKind::Reversible, Some(messages)) => {
                     let tokens = ReversibleTokens::new(&keys, audience, epoch, &messages)?;
@@ -151,11 +163,11 @@ impl Maker {
                 }
                 (TokenKind::Preserving, _) => {
                     let NormalForm::Identifier(identifier) = form else { return Err(unknown()) };
-                    let tokens = PreservingTokens::new(&keys, identifier, audience, epoch, &[])?;
+                    let tokens = PreservingTokens::new(&keys, identifier, audience, epoch, &broken)?;
                     Self::Preserving(Box::new(tokens))
                 }
                 (TokenKind::Vaulted, Some(messages)) => {
-                    let tokens = VaultedTokens::new(keyring, audience, epoch, form, &messages, &[])?;
+                    let tokens = VaultedTokens::new(keyring, audience, epoch, form, &messages, &broken)?;
                     Self::Vaulted(Box::new(tokens), messages)
                 }
                 _ => return Err(unknown()),
