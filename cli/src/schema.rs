@@ -8,6 +8,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use amanat::identifier::Identifier;
+use amanat::index::plan::CLOSED_LIST_BITS;
+use amanat::normal::NormalForm;
 use amanat::schema::{Absence, Encoding, FieldPolicy, Invalid, MAX_SCHEMA_BYTES, Migration, Mode, ValueType};
 use amanat::{Bucket, Name, Schema, TableSchema};
 use clap::Subcommand;
@@ -228,13 +231,41 @@ fn warnings(table: &TableSchema) -> Vec<String> {
                 "field {name} sounds like free text: its length shows in steps of 16 bytes; `pad = 64` shows less"
             ));
         }
+        let pad = field.identifier().map_or(0, hiding_pad);
+        if text && field.absence() == Absence::Hidden && pad > field.bucket().bytes() {
+            warnings.push(format!(
+                "field {name} is absent where its envelope is short: a whole `{}` is padded to more; `pad = {pad}` hides which rows have none",
+                field.identifier().map_or("", Identifier::name)
+            ));
+        }
         if field.migration() == Migration::Mixed {
             warnings.push(format!(
                 "field {name} still takes plaintext; set `migration = \"done\"` when all is protected"
             ));
         }
     }
+    warnings.extend(table.indexes().iter().filter_map(|index| {
+        let [part] = index.spec().fields() else { return None };
+        let is_list = match &part.form {
+            NormalForm::Date => true,
+            NormalForm::Identifier(identifier) => identifier.plausible_bits() < CLOSED_LIST_BITS,
+            _ => false,
+        };
+        is_list.then(|| {
+            format!(
+                "index {}: `{}` alone has so few values that anyone can list them, and `amanat plan` refuses it at every length; index it together with another field",
+                index.spec().name(),
+                part.form.name()
+            )
+        })
+    }));
     warnings
+}
+
+/// The padding at which a whole identifier, as it is displayed, is as long as an absent one.
+fn hiding_pad(identifier: &Identifier) -> usize {
+    // A type and a mark for the end of the value are padded with it.
+    (identifier.longest_display() + 2).next_multiple_of(Bucket::default().bytes())
 }
 
 fn new(args: &NewArgs, ui: &Ui) -> Result<Outcome> {
@@ -266,6 +297,7 @@ fn new(args: &NewArgs, ui: &Ui) -> Result<Outcome> {
         let mut field = field.with_column(column).map_err(about)?;
         if let Some(identifier) = sample.identifier(place) {
             field = field.with_identifier(identifier.clone());
+            field = field.with_bucket(Bucket::new(hiding_pad(identifier)).map_err(about)?);
             indexes.extend(sample.index(&name, identifier));
             ui.note(format!("field {name}: the first rows hold `{}` and nothing else", identifier.name()));
         }

@@ -202,6 +202,7 @@ fn a_new_schema_knows_identifiers_that_every_row_of_the_sample_has() {
     folder.write("people.csv", &csv);
     let ran = folder.run("schema new people.csv").code(0);
     assert_eq!(ran.out.matches("\nidentifier = ").count(), 2, "{}", ran.out);
+    assert_eq!(ran.out.matches("\npad = 32\n").count(), 2, "{}", ran.out);
     for part in
         ["identifier = \"cnic\"", "identifier = \"phone\"", "# [[table.index]]\n# name = \"by-cnic_no\""]
     {

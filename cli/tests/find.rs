@@ -203,6 +203,25 @@ fn schema_check_tells_indexes_and_tokens_in_plain_words() {
 }
 
 #[test]
+fn schema_check_warns_of_a_length_that_tells_an_absence_and_of_an_index_that_is_always_refused() {
+    let folder = Folder::new();
+    let check = |schema: String| {
+        folder.write("schema.toml", schema);
+        folder.run("schema check schema.toml").code(0).err
+    };
+    let said = check(SCHEMA.to_owned());
+    assert!(said.contains("field cnic is absent where its envelope is short") && said.contains("`pad = 32`"));
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for remedy in ["pad = 32", "absence = \"visible\""] {
+        let field = format!("identifier = \"cnic\", {remedy}");
+        assert_eq!(check(SCHEMA.replace("identifier = \"cnic\"", &field)), "");
+    }
+    let alone = SCHEMA.replace("fields = [\"name\", \"born\"]", "fields = [\"born\"]");
+    let said = check(alone.replace("forms = [\"urdu-name/v1\", \"date/v1\"]\n", ""));
+    assert!(said.contains("index by-person: `date/v1` alone has so few values"), "{said}");
+}
+
+#[test]
 fn a_changed_normal_form_is_made_anew_by_name() {
     let folder = folder();
     folder.write(

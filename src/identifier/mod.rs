@@ -164,6 +164,17 @@ impl Identifier {
         Ok(self.written(normal))
     }
 
+    /// Bytes of the longest display form.
+    #[must_use]
+    pub fn longest_display(&self) -> usize {
+        match self {
+            // Three lines.
+            Self::IcaoMrz => mrz::MAX_CHARACTERS + 2,
+            Self::Phone => 1 + *phone::DIGITS.end(),
+            _ => self.shapes().iter().map(Shape::display_bytes).max().unwrap_or_default(),
+        }
+    }
+
     /// What of a text may be shown; `None` if nothing may. A text that is such a mask already stays as it is.
     pub(crate) fn mask(&self, text: &str) -> Option<String> {
         let is_mask = match self {

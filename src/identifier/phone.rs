@@ -9,7 +9,7 @@ use super::{Fault, separates};
 use crate::script;
 
 /// Digits of a whole number, its country code included (E.164, 6.1, says the most).
-const DIGITS: core::ops::RangeInclusive<usize> = 7..=15;
+pub(super) const DIGITS: core::ops::RangeInclusive<usize> = 7..=15;
 /// `00`, 15 digits, and a trunk prefix that is dropped.
 const MAX_WRITTEN_DIGITS: usize = 18;
 /// Digits of a Pakistani number without country code and trunk prefix.

@@ -119,6 +119,12 @@ impl Shape {
         self.runs().map(|(_, count)| count).sum()
     }
 
+    /// Length of the display form.
+    pub(super) fn display_bytes(&self) -> usize {
+        let separators = self.parts.iter().filter(|part| matches!(part, Part::Separator(_))).count();
+        self.positions() + separators
+    }
+
     /// Number of positions that hold one character of several.
     pub(super) fn varying(&self) -> usize {
         self.runs().filter(|(class, _)| class.radix() > 1).map(|(_, count)| count).sum()
