@@ -13,6 +13,10 @@ use crate::keys::{KeyFile, KeyringFile, Pin};
 use crate::schema::Schema;
 use crate::secret::SecretBytes;
 use crate::suite::{HEADER_BYTES, Suite};
+use crate::token::{Audience, Epoch, Receipt, RecipientSecretKey, Token, TokenKind};
+
+/// What the text of a token begins with.
+const TOKEN_PREFIX: &str = "amt1:";
 
 /// What [`inspect`] found.
 #[derive(Debug)]
@@ -44,6 +48,12 @@ pub enum What {
     Pin(Option<Pin>),
     /// A schema, if it could be read.
     Schema(Option<Schema>),
+    /// A receipt of an export, if it could be read.
+    Receipt(Option<Box<Receipt>>),
+    /// A recipient's secret key. Nothing of it is reported.
+    RecipientKey,
+    /// Text with tokens: one, a list, an export.
+    Tokens(TokenCensus),
     /// Nothing at all.
     Empty,
     /// A mask of this library: the value is not kept.
@@ -150,6 +160,43 @@ impl Census {
     }
 }
 
+/// The tokens of a text in numbers. Nothing of them is authentic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenCensus {
+    /// Tokens without a mistyped character, by kind, audience and epoch.
+    pub tokens: BTreeMap<(TokenKind, Audience, Epoch), u64>,
+    /// What begins as a token and is none.
+    pub spoiled: u64,
+}
+
+impl TokenCensus {
+    /// Counts the words that begin as tokens do; `None` if there are none.
+    fn take(text: &str) -> Option<(Self, Option<Error>)> {
+        let (mut census, mut fault) = (Self::default(), None);
+        for (number, line) in (1..).zip(text.lines()) {
+            let ends = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'');
+            for word in line.split(ends).filter(|word| word.starts_with(TOKEN_PREFIX)) {
+                match Token::parse(word) {
+                    Ok(token) => {
+                        let header = token.header();
+                        let place = (header.kind(), header.audience().clone(), header.epoch());
+                        *census.tokens.entry(place).or_default() += 1;
+                    }
+                    Err(error) => {
+                        census.spoiled += 1;
+                        fault.get_or_insert((number, error));
+                    }
+                }
+            }
+        }
+        let fault = fault.map(|(number, error): (u64, Error)| {
+            Error::malformed(format!("line {number}: not a token ({})", error.message()))
+        });
+        (census != Self::default()).then_some((census, fault))
+    }
+}
+
 impl EnvelopeFacts {
     /// Whether it is a reversible token, which a sealed column refuses.
     #[must_use]
@@ -192,6 +239,13 @@ fn look_at_text(text: &str) -> Seen {
     if bare.starts_with("amanat-key-file-v") {
         return (Form::Text, What::KeyFile, KeyFile::parse(&SecretBytes::new(text.into())).err());
     }
+    if bare.starts_with("amanat-recipient-key-v") {
+        return (
+            Form::Text,
+            What::RecipientKey,
+            RecipientSecretKey::parse(&SecretBytes::new(text.into())).err(),
+        );
+    }
     if let Some(envelope) = envelope_text(bare) {
         return envelope;
     }
@@ -204,6 +258,10 @@ fn look_at_text(text: &str) -> Seen {
         let (file, fault) = split(KeyringFile::parse(text.as_bytes()));
         return (Form::Text, What::Keyring(file.map(Box::new)), fault);
     }
+    if start.starts_with('{') && start.contains("amanat-receipt") {
+        let (receipt, fault) = split(Receipt::parse(text.as_bytes()));
+        return (Form::Text, What::Receipt(receipt.map(Box::new)), fault);
+    }
     if text.contains("\"amanat-schema\"") || text.lines().any(|line| line.trim() == "[[table]]") {
         let (schema, fault) = split(Schema::from_toml(text));
         return (Form::Text, What::Schema(schema), fault);
@@ -213,6 +271,11 @@ fn look_at_text(text: &str) -> Seen {
         _ if bare.contains(TEXT_PREFIX) => {
             let (census, fault) = Census::take(text);
             return (Form::Text, What::Envelopes(census), fault);
+        }
+        _ if bare.contains(TOKEN_PREFIX)
+            && let Some((census, fault)) = TokenCensus::take(text) =>
+        {
+            return (Form::Text, What::Tokens(census), fault);
         }
         _ if bare.starts_with("-----BEGIN ") => (What::Other(Other::Pem), "PEM of another program"),
         _ if bare.starts_with("age-encryption.org/") => (What::Other(Other::Age), "a file of age"),
@@ -390,6 +453,9 @@ impl fmt::Display for What {
             Self::Keyring(_) => "keyring",
             Self::Pin(_) => "keyring pin",
             Self::Schema(_) => "schema",
+            Self::Receipt(_) => "receipt",
+            Self::RecipientKey => "recipient's secret key",
+            Self::Tokens(_) => "text with tokens",
             Self::Empty => "nothing",
             Self::Mask => "mask",
             Self::Text => "text",

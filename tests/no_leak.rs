@@ -45,7 +45,7 @@ const PUBLIC: &str = "\
     KeyId KeyInfo Kind Layout LeakageReport Lengths Mask Masked Migration Mode Multiplicity Name \
     NormalForm OpenOptions Other Pattern Pin Place Plan Planner Purpose Reason Receipt ReceiptFacts \
     ReceiptToken RecipientPublicKey Renewal Schema SealOptions SlotContext SlotInfo State Strictness \
-    Suite Suspect TableSchema Timestamp TokenHeader TokenKind TokenLayout TokenPlan TokenPolicy \
+    Suite Suspect TableSchema Timestamp TokenCensus TokenHeader TokenKind TokenLayout TokenPlan TokenPolicy \
     TraceGroup ValueType Verdict Warning WrappedSecret";
 
 /// Public types that hold something secret or personal, or are made from it; each is printed below.

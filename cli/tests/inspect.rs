@@ -126,3 +126,61 @@ fn a_file_of_many_values_is_named_without_reading_it_whole() {
     .unwrap();
     folder.run("inspect registry.db").refused("longer than 64 MiB");
 }
+
+const CITIZENS: &str = r#"
+format = "amanat-schema"
+version = 1
+
+[[table]]
+name = "citizens"
+record_id = ["id"]
+field = [{ name = "cnic", mode = "sealed", identifier = "cnic", pad = 32 }]
+token = [{ name = "tax", kind = "pairwise", field = "cnic", recipient = "revenue-board", epoch = 1 }]
+"#;
+
+#[test]
+fn receipts_tokens_and_recipient_keys_are_known() {
+    let folder = Folder::with_keyring();
+    folder.write("schema.toml", CITIZENS);
+    folder.write("people.csv", "id,cnic\n1,01234-0000001-1\n2,01234-0000002-1\n");
+    let keys = "--keyring registry.keyring --key-file k.key --schema schema.toml";
+    folder.run(&format!("protect {keys} people.csv -o sealed.csv")).code(0);
+    folder.run(&format!("export {keys} sealed.csv --recipient revenue-board -o out.csv")).code(0);
+    let ran = folder.run("inspect out.csv.receipt.json").code(0);
+    for part in ["receipt (text", "recipient   revenue-board", "rows        2", "amanat token receipt verify"]
+    {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    folder.write("edited.json", folder.read("out.csv.receipt.json").replace("\"rows\": 2", "\"rows\":  2"));
+    assert!(folder.run("inspect edited.json").code(1).out.contains("reformatted or edited"));
+
+    let ran = folder.run("inspect out.csv").code(0);
+    for part in ["2: pairwise for revenue-board, purpose tax, epoch 1", "amanat token explain"] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    let token = folder.read("out.csv").lines().nth(1).unwrap().to_owned();
+    assert!(
+        !ran.out.contains(&token)
+            && folder.run(&format!("inspect {token}")).code(0).out.contains("1: pairwise")
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&folder.run("inspect --json out.csv out.csv.receipt.json").code(0).out).unwrap();
+    assert_eq!((&json[0]["tokens"][0]["tokens"], &json[1]["receipt"]["rows"]), (&2.into(), &2.into()));
+    let cut = &token[..token.len() - 1];
+    let ran = folder.run(&format!("inspect {cut}")).code(1);
+    assert!(
+        ran.out.contains("line 1: not a token") && ran.out.contains("spoiled     1 token"),
+        "{}",
+        ran.out
+    );
+
+    folder.run("token new-recipient-key --secret-key their.key").code(0);
+    let secret = folder.read("their.key");
+    let body = &secret.trim().rsplit(':').next().unwrap()[..8];
+    for input in [secret.clone(), secret[..40].to_owned(), secret.replace("v1", "v2")] {
+        let ran = folder.run_with(&["inspect", "-"], &input);
+        assert_eq!(ran.code, Some(i32::from(input != secret)));
+        assert!(ran.out.contains("recipient's secret key (text"), "{}", ran.out);
+        assert!(!ran.out.contains(body) && !ran.err.contains(body), "{ran:?}");
+    }
+}

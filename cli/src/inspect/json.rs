@@ -2,6 +2,7 @@
 //! What `amanat inspect --json` prints.
 
 use amanat::inspect::{EnvelopeFacts, Report, What};
+use amanat::token::{Audience, Epoch, TokenKind};
 use amanat::{KeyringFile, Suite};
 
 use super::Look;
@@ -26,6 +27,28 @@ pub(super) struct Json<'a> {
     spoiled: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keyring: Option<KeyringJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<ReceiptJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Vec<TokenJson>>,
+}
+
+#[derive(serde::Serialize)]
+struct ReceiptJson {
+    registry: String,
+    recipient: String,
+    table: String,
+    created: String,
+    rows: u64,
+}
+
+#[derive(serde::Serialize)]
+struct TokenJson {
+    kind: &'static str,
+    recipient: String,
+    purpose: String,
+    epoch: u16,
+    tokens: u64,
 }
 
 #[derive(serde::Serialize)]
@@ -69,6 +92,8 @@ impl<'a> Json<'a> {
             envelopes: None,
             spoiled: None,
             keyring: None,
+            receipt: None,
+            tokens: None,
         };
         match what {
             What::Envelope(facts) => json.envelope = Some(EnvelopeJson::new(look, facts)),
@@ -80,6 +105,28 @@ impl<'a> Json<'a> {
                     values: *values,
                 };
                 json.envelopes = Some(census.keys.iter().map(row).collect());
+                json.spoiled = Some(census.spoiled);
+            }
+            What::Receipt(Some(receipt)) => {
+                let facts = receipt.facts();
+                json.receipt = Some(ReceiptJson {
+                    registry: receipt.registry().to_string(),
+                    recipient: facts.recipient.to_string(),
+                    table: facts.table.to_string(),
+                    created: facts.created.to_string(),
+                    rows: facts.rows,
+                });
+            }
+            What::Tokens(census) => {
+                let row =
+                    |((kind, audience, epoch), tokens): (&(TokenKind, Audience, Epoch), &u64)| TokenJson {
+                        kind: kind.as_str(),
+                        recipient: audience.recipient().to_string(),
+                        purpose: audience.purpose().to_string(),
+                        epoch: epoch.get(),
+                        tokens: *tokens,
+                    };
+                json.tokens = Some(census.tokens.iter().map(row).collect());
                 json.spoiled = Some(census.spoiled);
             }
             What::Keyring(Some(file)) => json.keyring = Some(KeyringJson::new(file)),

@@ -9,14 +9,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use amanat::inspect::{Census, EnvelopeFacts, Report, What, inspect};
+use amanat::inspect::{Census, EnvelopeFacts, Report, TokenCensus, What, inspect};
 use amanat::keys::{KeyInfo, Purpose};
+use amanat::token::{Audience, Epoch, Receipt, TokenKind};
 use amanat::{KeyId, KeyringFile, SecretBytes, Suite, Timestamp};
 use amanat_stores::KeyringPath;
 
 use crate::fault::{Fault, Outcome, Result};
 use crate::schema;
-use crate::text::count;
+use crate::text::{count, grouped};
 use crate::ui::{Style, Ui};
 use crate::unlock::keyring_fault;
 
@@ -25,7 +26,7 @@ const MAX_BYTES: u64 = 64 << 20;
 /// What is looked at of a longer one, to say what it is.
 const HEAD_BYTES: usize = 4_096;
 
-/// Look at envelopes, keyrings, pins, schemas and key files without any key: what they are, and what is wrong with them.
+/// Look at envelopes, tokens, receipts, keyrings, pins, schemas and key files without any key: what they are, and what is wrong with them.
 ///
 /// Exit code 0 if all are whole, 1 if something is wrong with one. What was looked at is never printed. Arguments show in the list of processes:
 /// an envelope may stand there, plaintext should come from a file or standard input.
@@ -135,6 +136,12 @@ impl Look<'_> {
             What::Keyring(Some(file)) => {
                 keyring_lines(file).into_iter().try_for_each(|line| line.print(ui))?
             }
+            What::Receipt(Some(receipt)) => {
+                receipt_lines(receipt).into_iter().try_for_each(|line| line.print(ui))?;
+            }
+            What::Tokens(census) => {
+                token_lines(census).into_iter().try_for_each(|line| line.print(ui))?;
+            }
             What::Pin(Some(pin)) => Line("generation", pin.generation().to_string()).print(ui)?,
             What::Schema(Some(read)) => {
                 read.tables().iter().try_for_each(|table| schema::describe(table, ui))?
@@ -158,6 +165,11 @@ impl Look<'_> {
     const fn note(&self) -> Option<&'static str> {
         match &self.report.what {
             What::KeyFile => Some("a secret: it unlocks keyrings; keep it apart from them"),
+            What::RecipientKey => Some(
+                "a secret: it opens the sealed tokens of its recipient; registries get the public key alone",
+            ),
+            What::Receipt(_) => Some("whether this registry wrote it, tells: amanat token receipt verify"),
+            What::Tokens(_) => Some("what each says, and whether it is genuine, tells: amanat token explain"),
             What::Mask => Some("a masked value: more than it shows was never kept"),
             What::Empty => Some("an absent value whose absence is visible is stored so"),
             What::Text if self.is_argument => Some("no file of this name was found either"),
@@ -239,6 +251,32 @@ impl Line {
     fn print(&self, ui: &Ui) -> Result<()> {
         ui.line(format!("  {:<11} {}", self.0, ui.foreign(&self.1)))
     }
+}
+
+fn receipt_lines(receipt: &Receipt) -> Vec<Line> {
+    let facts = receipt.facts();
+    vec![
+        Line("registry", receipt.registry().to_string()),
+        Line("recipient", facts.recipient.to_string()),
+        Line("table", facts.table.to_string()),
+        Line("created", facts.created.to_string()),
+        Line("rows", grouped(facts.rows)),
+    ]
+}
+
+fn token_lines(census: &TokenCensus) -> Vec<Line> {
+    let line = |((kind, audience, epoch), number): (&(TokenKind, Audience, Epoch), &u64)| {
+        let (recipient, purpose) = (audience.recipient(), audience.purpose());
+        Line(
+            "token",
+            format!("{}: {kind} for {recipient}, purpose {purpose}, epoch {epoch}", grouped(*number)),
+        )
+    };
+    let mut lines: Vec<Line> = census.tokens.iter().map(line).collect();
+    if census.spoiled > 0 {
+        lines.push(Line("spoiled", count(census.spoiled, "token")));
+    }
+    lines
 }
 
 fn keyring_lines(file: &KeyringFile) -> Vec<Line> {
