@@ -219,6 +219,10 @@ fn schema_check_warns_of_a_length_that_tells_an_absence_and_of_an_index_that_is_
     let alone = SCHEMA.replace("fields = [\"name\", \"born\"]", "fields = [\"born\"]");
     let said = check(alone.replace("forms = [\"urdu-name/v1\", \"date/v1\"]\n", ""));
     assert!(said.contains("index by-person: `date/v1` alone has so few values"), "{said}");
+    let own = "version = 1\n\n[[identifier]]\nname = \"staff\"\npattern = \"[0-9]{5}\"\n";
+    let own = SCHEMA.replace("version = 1\n", own).replace("identifier = \"cnic\"", "identifier = \"staff\"");
+    assert!(check(own.clone()).contains("index by-cnic: `custom/v1:staff` alone has so few values"));
+    assert_eq!(check(own.replace("{5}", "{7}")), "");
 }
 
 #[test]
