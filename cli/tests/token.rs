@@ -6,8 +6,11 @@
 mod support;
 
 use amanat::normal::NormalForm;
-use amanat::token::{Audience, Epoch, ExpiringTokens, PairwiseTokens, ReversibleTokens};
-use amanat::{Keyring, Timestamp, ValueRef};
+use amanat::token::{
+    Audience, Epoch, ExpiringTokens, PairwiseTokens, Receipt, ReceiptFacts, ReceiptToken, ReversibleTokens,
+    TokenKind,
+};
+use amanat::{Keyring, Name, Timestamp, ValueRef};
 use amanat_stores::{KeyringPath, secret_file};
 use support::Folder;
 
@@ -129,4 +132,55 @@ fn a_compromised_key_proves_only_by_name() {
     assert!(ran.out.contains("compromised") && ran.out.contains("proof      none"), "{}", ran.out);
     let ran = folder.run(&format!("token explain {pairwise} {KEYS} --break-glass {old}")).code(0);
     assert!(ran.err.contains("breaking the glass") && ran.out.contains("proved"), "{ran:?}");
+}
+
+fn receipt(keyring: &Keyring) -> String {
+    let keys = keyring.token_keys().unwrap();
+    let name = |text| Name::new(text).unwrap();
+    let token = ReceiptToken {
+        name: name("voter"),
+        kind: TokenKind::Pairwise,
+        purpose: name("voter-roll"),
+        epoch: Epoch::new(1).unwrap(),
+        key: keys.primary(),
+        field: name("cnic"),
+        expires: None,
+    };
+    let facts = ReceiptFacts {
+        recipient: name("election-commission"),
+        table: name("citizens"),
+        created: Timestamp::from_unix_seconds(1_000_000_000).unwrap(),
+        schema_sha256: [7; 32],
+        tokens: vec![token],
+        revealed: vec![name("district")],
+        masked: Vec::new(),
+        rows: 200,
+        refused: 3,
+        file_bytes: 123_456,
+        file_sha256: [9; 32],
+    };
+    Receipt::new(&keys, facts).unwrap().to_json().to_owned()
+}
+
+#[test]
+fn one_changed_bit_anywhere_makes_a_receipt_not_genuine() {
+    let folder = Folder::with_keyring();
+    let genuine = receipt(&keyring(&folder)).into_bytes();
+    let verify = || folder.run(&format!("token receipt verify r.json {KEYS}"));
+    folder.write("r.json", &genuine);
+    verify().code(0);
+    for (number, place) in (0..genuine.len()).step_by(9).enumerate() {
+        let mut changed = genuine.clone();
+        changed[place] ^= 1 << (number % 8);
+        folder.write("r.json", &changed);
+        let ran = verify().code(3);
+        assert!(ran.out.is_empty() && !ran.err.contains("column"), "byte {place}: {}", ran.err);
+    }
+    let version = String::from_utf8(genuine).unwrap().replace("\"version\": 1", "\"version\": 2");
+    for (other, why) in [(version.as_str(), "a newer amanat"), ("{}", "is none"), ("", "is none")] {
+        folder.write("r.json", other);
+        let ran = verify().code(3);
+        assert!(ran.err.contains(why), "{}", ran.err);
+    }
+    folder.run(&format!("token receipt verify none.json {KEYS}")).refused("no such file");
 }

@@ -28,7 +28,7 @@ enum Verb {
 
 /// Check that this registry wrote a receipt and that nobody changed it; with --file, that a file is the one that it is of.
 ///
-/// Exit code 0: genuine; 3: changed, or of another registry, or the file is another one.
+/// Exit code 0: genuine; 2: could not run; 3: changed, or no receipt, or of another registry, or the file is another one.
 #[derive(clap::Args)]
 struct VerifyArgs {
     /// The receipt.
@@ -52,12 +52,19 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
 
 fn verify(args: &VerifyArgs, ui: &Ui) -> Result<Outcome> {
     let path = &args.receipt;
-    let receipt = Receipt::parse(&read(path)?).map_err(|error| Fault::from(error).about(path.display()))?;
-    let keyring = args.unlock.unlock()?;
     let wrong = |what: &str| {
         ui.fault(&Fault::new(what).about(path.display()));
         Ok(Outcome::Unauthentic)
     };
+    // Which member cannot be read says nothing: whoever changed the receipt chose it.
+    let receipt = match Receipt::parse(&read(path)?) {
+        Ok(receipt) => receipt,
+        Err(error) if error.kind() == amanat::Kind::Unsupported => {
+            return wrong("the receipt was changed, or a newer amanat wrote it");
+        }
+        Err(_) => return wrong("the receipt was changed or is none; reformatting it is a change too"),
+    };
+    let keyring = args.unlock.unlock()?;
     match receipt.verify(&keyring.token_keys()?) {
         Ok(()) => {}
         Err(error) if error.kind() == amanat::Kind::KeyUnusable => {
