@@ -102,6 +102,70 @@ fn what_cannot_be_translated_leaves_an_empty_line() {
 
     // Another registry's tokens are not ours.
     let other = self::folder();
-    let ran = with_input(&folder, &translate("voter"), &other.1[0]).code(1);
+    let ran = with_input(&folder, &translate("voter"), &other.1[0]).code(3);
     assert_eq!(ran.out, "\n");
+    assert!(ran.err.contains("another registry made it"), "{}", ran.err);
+}
+
+#[test]
+fn a_recipient_keeps_empty_lines_and_is_told_what_does_not_open() {
+    let (folder, loans) = folder();
+    let public = folder.run("token new-recipient-key --secret-key r.secret").code(0).out;
+    let translate = format!("token translate --to voter --recipient-key {} {KEYS}", public.trim());
+    let sealed =
+        with_input(&folder, &translate, &format!("{}\nnonsense\n{}\n", loans[0], loans[1])).code(1).out;
+    let receive =
+        "token receive --secret-key r.secret --registry pk-test --recipient election-commission --purpose";
+    let ran = with_input(&folder, &format!("{receive} voter"), &sealed).code(0);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines.len() == 3 && lines[1].is_empty() && lines[2].starts_with("amt1:p:1:"), "{}", ran.out);
+    assert!(ran.err.contains("1 empty line") && !ran.err.contains("line 2"), "{}", ran.err);
+
+    let ran = with_input(&folder, &format!("{receive} tax"), &sealed).code(3);
+    let why = "another recipient's key, or of another registry, recipient or purpose";
+    assert!(ran.err.contains(why) && !ran.err.contains("row"), "{}", ran.err);
+    let ran = with_input(&folder, &format!("{receive} voter"), &loans[0]).code(1);
+    assert!(ran.err.contains("must begin with `amx1.`"), "{}", ran.err);
+}
+
+#[test]
+fn a_vaulted_token_of_another_form_costs_its_line_alone_and_no_messages() {
+    let (folder, loans) = folder();
+    let schema = folder.read("schema.toml");
+    let relief = "[[table.token]]\nname = \"relief\"\nkind = \"vaulted\"\nfield = \"cnic\"\nrecipient = \"relief-fund\"\nepoch = 1\n";
+    folder.write("schema.toml", format!("{schema}{relief}"));
+    let args = format!("export {KEYS} sealed.csv --recipient relief-fund -o relief.csv --vault vault.db");
+    folder.run(&args).code(0);
+    let relief_of: Vec<String> = folder.read("relief.csv").lines().skip(1).map(str::to_owned).collect();
+    // The same tokens, and another form since.
+    let other = format!("{schema}{relief}form = \"digits/v1\"\n")
+        .replace(
+            "name = \"voter\"\nkind = \"pairwise\"",
+            "name = \"voter\"\nform = \"digits/v1\"\nkind = \"reversible\"",
+        )
+        .replace("name = \"loan\"", "name = \"loan\"\nform = \"digits/v1\"");
+    folder.write("schema.toml", other);
+    let public = folder.run("token new-recipient-key --secret-key r.secret").code(0).out;
+    let translate = format!("token translate --to voter --recipient-key {} {KEYS}", public.trim());
+    let used = || -> Vec<String> {
+        let list = folder.run("keys list --keyring registry.keyring --json").code(0).out;
+        list.lines().filter(|line| line.contains("\"messages\"")).map(str::to_owned).collect()
+    };
+    let before = used();
+    let input = format!("{}\n{}\n{}\n", loans[0], relief_of[0], loans[1]);
+    let ran = with_input(&folder, &format!("{translate} --vault vault.db"), &input).code(1);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines.len() == 3 && lines[1].is_empty() && lines[2].starts_with("amx1."), "{}", ran.out);
+    assert!(ran.err.contains("line 2") && ran.err.contains("another form"), "{}", ran.err);
+    let after = used();
+    assert_ne!(before, after);
+
+    // Runs that end in an error use up what they made, and nothing that they reserved.
+    folder
+        .run_with(&format!("{translate} --vault none/vault.db").split(' ').collect::<Vec<_>>(), &input)
+        .code(2);
+    assert_eq!(used(), after);
+    let visit = translate.replace("--to voter", "--to visit");
+    with_input(&folder, &visit, &loans[0]).refused("expire");
+    assert_eq!(used(), after);
 }

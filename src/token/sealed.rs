@@ -135,10 +135,10 @@ impl SealedToken {
         reader.take_byte()?;
         let encapsulated = reader.take_array()?;
         let text = open_hpke(&secret.0, encapsulated, &info(registry, audience), &[], reader.take_rest());
-        let text = text.map_err(|_| Error::unauthentic())?;
-        let text = core::str::from_utf8(text.expose()).map_err(|_| Error::unauthentic())?;
-        let token = Token::parse(text).map_err(|_| Error::unauthentic())?;
-        if token.header().audience() == audience { Ok(token) } else { Err(Error::unauthentic()) }
+        let text = text.map_err(|_| does_not_open())?;
+        let text = core::str::from_utf8(text.expose()).map_err(|_| does_not_open())?;
+        let token = Token::parse(text).map_err(|_| does_not_open())?;
+        if token.header().audience() == audience { Ok(token) } else { Err(does_not_open()) }
     }
 
     /// Reads the bytes. Nothing is opened.
@@ -167,7 +167,7 @@ impl SealedToken {
     pub fn parse(text: &str) -> Result<Self> {
         let encoded = text.strip_prefix(SEALED_PREFIX).ok_or_else(|| match text.starts_with("amx") {
             true => Error::unsupported("a sealed token of another version"),
-            false => Error::malformed("not a sealed token: it begins with `amx1.`"),
+            false => Error::malformed("not a sealed token: it must begin with `amx1.`"),
         })?;
         if encoded.len() > 2 * (OVERHEAD + MAX_TOKEN_CHARACTERS) {
             return Err(Error::limit("a sealed token holds at most 1023 characters"));
@@ -197,6 +197,13 @@ impl fmt::Debug for SealedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealedToken({} bytes)", self.0.len())
     }
+}
+
+#[cold]
+fn does_not_open() -> Error {
+    Error::altered(
+        "does not open: it was altered, or is for another recipient's key, or of another registry, recipient or purpose",
+    )
 }
 
 /// `PAE("amanat/v1/translation", registry, recipient, purpose)`.

@@ -10,7 +10,7 @@ use super::reversible::{ReversibleTokens, to_normal};
 use super::text::{Audience, Epoch, Token, TokenHeader, TokenKind};
 use super::vault::Vault;
 use super::vaulted::VaultedTokens;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ident::{KeyId, Timestamp};
 use crate::identifier::Identifier;
 use crate::keys::{Allowance, Keyring};
@@ -73,7 +73,9 @@ impl TokenOpener {
     /// Opens a token; `None` if it is a vaulted one that was forgotten. `now` is for expiring tokens, the vault for vaulted ones.
     ///
     /// # Errors
-    /// As the opener of the token's kind; `Misuse` for another header, or if a vault is needed and not given.
+    /// As the opener of the token's kind, but `Unauthentic` for a reversible token of another key than its epoch's, which no token of this
+    /// registry is, and `Schema` for a vaulted one that was made from another form; `Misuse` for another header, or if a vault is needed
+    /// and not given.
     pub fn open(
         &mut self,
         token: &Token,
@@ -81,10 +83,19 @@ impl TokenOpener {
         vault: Option<&mut dyn Vault>,
     ) -> Result<Option<Normal>> {
         let value = match &mut self.method {
-            Opener::Expiring(tokens) => Some(tokens.open(token, now)?),
+            Opener::Expiring(tokens) => Some(tokens.open(token, now).map_err(not_ours)?),
             Opener::Preserving(tokens) => Some(tokens.open_token(token)?),
-            Opener::Reversible(tokens) => Some(tokens.open_token(token)?),
-            Opener::Vaulted(tokens) => tokens.open(vault.ok_or_else(no_vault)?, token)?,
+            Opener::Reversible(tokens) => Some(tokens.open_token(token).map_err(not_ours)?),
+            Opener::Vaulted(tokens) => {
+                let (vault, has_header) = (vault.ok_or_else(no_vault)?, token.header() == tokens.header());
+                tokens.open(vault, token).map_err(|error| match error.kind() {
+                    // The schema's form was another one when the token was made: no mistake of the calling code.
+                    Kind::Misuse if has_header => Error::schema(
+                        "the vault has this token with a value in another form than the schema says",
+                    ),
+                    _ => error,
+                })?
+            }
         };
         value.map(|value| to_normal(&self.form, value.as_ref())).transpose()
     }
@@ -218,6 +229,17 @@ fn identifier(form: &NormalForm) -> Result<&Identifier> {
     match form {
         NormalForm::Identifier(identifier) => Ok(identifier),
         _ => Err(Error::misuse("format-preserving tokens are of identifiers; choose another kind of token")),
+    }
+}
+
+/// What does not open under the one key that its epoch has was not made with it.
+#[cold]
+fn not_ours(error: Error) -> Error {
+    match error.kind() {
+        Kind::Unauthentic | Kind::UnknownKey => {
+            Error::altered("does not open: the token was altered, or another registry made it")
+        }
+        _ => error,
     }
 }
 

@@ -15,7 +15,7 @@ use amanat::token::{
     Audience, Epoch, RecipientPublicKey, RecipientSecretKey, SealedToken, Token, TokenKind, TokenMaker,
     TokenOpener, TokenPlan, Vault,
 };
-use amanat::{Keyring, Name};
+use amanat::{Allowance, Keyring, Name};
 use amanat_stores::vault::SqliteVault;
 use amanat_stores::{Access, PartFile, secret_file};
 
@@ -23,6 +23,7 @@ use crate::export::duration;
 use crate::fault::{Fault, Outcome, Result};
 use crate::schema;
 use crate::store;
+use crate::text::count;
 use crate::ui::Ui;
 use crate::unlock::{UnlockArgs, keyring_fault, now};
 
@@ -62,10 +63,11 @@ pub(crate) struct TranslateArgs {
 
 /// Open sealed tokens as their recipient. Needs no keyring.
 ///
-/// Reads sealed tokens from standard input, one a line, and writes the token of each, or an empty line if it does not open. A seal does not
-/// say who made it: take sealed tokens only from the registry itself.
+/// Reads sealed tokens from standard input, one a line, and writes the token of each, or an empty line if it does not open. Empty lines,
+/// which stand for what the registry did not translate, stay empty. A seal does not say who made it: take sealed tokens only from the
+/// registry itself.
 ///
-/// Exit code 0: all opened; 3: some do not open.
+/// Exit code 0: all opened; 1: some are no sealed tokens; 2: could not run; 3: some do not open.
 #[derive(clap::Args)]
 pub(crate) struct ReceiveArgs {
     /// The secret key that `new-recipient-key` has made.
@@ -110,13 +112,21 @@ pub(crate) fn receive(args: &ReceiveArgs, ui: &Ui) -> Result<Outcome> {
     let secret = RecipientSecretKey::parse(&secret_file::read_secret(path)?);
     let secret = secret.map_err(|error| Fault::from(error).about(path.display()))?;
     let audience = Audience::new(&args.recipient, &args.purpose)?;
-    let mut refusals = Refusals::new(ui);
+    let (mut refusals, mut empty) = (Refusals::new(ui), 0);
     for (number, line) in (1..).zip(io::stdin().lock().lines()) {
         let line = line.map_err(|_| Fault::new("standard input is not text in UTF-8"))?;
+        if line.trim().is_empty() {
+            empty += 1;
+            ui.line("")?;
+            continue;
+        }
         let opened = SealedToken::parse(line.trim())
             .and_then(|sealed| sealed.open(&secret, &args.registry, &audience));
         let text = opened.map(|token| token.to_text());
         ui.line(refusals.take(number, text)?)?;
+    }
+    if empty > 0 {
+        ui.note(format!("{}: not translated by the registry", count(empty, "empty line")));
     }
     Ok(refusals.outcome())
 }
@@ -138,31 +148,53 @@ pub(crate) fn translate(args: &TranslateArgs, ui: &Ui) -> Result<Outcome> {
     let counted = TokenMaker::key_for_messages(&keyring, to.kind(), to.epoch())?;
     let reserve = |id| path.update(&*kek, now, |keyring| keyring.reserve_under(id, need)).map_err(at);
     let messages = counted.map(reserve).transpose()?;
-    let expires = args.valid_for.map(|time| now.unix_seconds().saturating_add(time.as_secs()));
-    let expires = expires.map(Timestamp::from_unix_seconds).transpose()?;
-    let (kind, audience, epoch, form) = (to.kind(), to.audience(), to.epoch(), &to.of().form);
-    let plan = TokenPlan { kind, audience, epoch, form, expires };
-    let maker = TokenMaker::new(&keyring, &plan, messages.as_ref()).map_err(|error| match error.kind() {
-        Kind::Misuse if expires.is_none() && kind == TokenKind::Expiring => {
-            Fault::from(error).help("say how long they are valid: --valid-for 72h")
+    let run = Run { args, table, to, key, now, keyring: &keyring, ui };
+    let done = run.translate(&lines, messages.as_ref());
+    // Also after an error: what was not used is not lost.
+    if let Some(unused) = messages.filter(|messages| messages.left() > 0)
+        && let Err(error) = path.update(&*kek, now, |keyring| keyring.give_back(&unused))
+    {
+        ui.warn(format!("messages that were reserved and not used stay counted: {error}"));
+    }
+    done
+}
+
+/// A run, once its messages are reserved.
+struct Run<'a> {
+    args: &'a TranslateArgs,
+    table: &'a TableSchema,
+    to: &'a TokenPolicy,
+    key: RecipientPublicKey,
+    now: Timestamp,
+    keyring: &'a Keyring,
+    ui: &'a Ui,
+}
+
+impl Run<'_> {
+    fn translate(&self, lines: &[String], messages: Option<&Allowance>) -> Result<Outcome> {
+        let &Self { args, table, to, now, keyring, ui, .. } = self;
+        let expires = args.valid_for.map(|time| now.unix_seconds().saturating_add(time.as_secs()));
+        let expires = expires.map(Timestamp::from_unix_seconds).transpose()?;
+        let (kind, audience, epoch, form) = (to.kind(), to.audience(), to.epoch(), &to.of().form);
+        let plan = TokenPlan { kind, audience, epoch, form, expires };
+        let maker = TokenMaker::new(keyring, &plan, messages).map_err(|error| match error.kind() {
+            Kind::Misuse if expires.is_none() && kind == TokenKind::Expiring => {
+                Fault::from(error).help("say how long they are valid: --valid-for 72h")
+            }
+            _ => Fault::from(error),
+        })?;
+        let vault = args.vault.as_ref().map(|file| SqliteVault::open(file)).transpose()?;
+        let mut work = Work { keyring, table, to, maker, openers: BTreeMap::new(), vault, now };
+        let mut refusals = Refusals::new(ui);
+        for (number, line) in (1..).zip(lines) {
+            let sealed = work
+                .translate(line.trim())
+                .and_then(|token| SealedToken::seal(&token, &self.key, keyring.registry()))
+                .map(|sealed| sealed.to_text());
+            ui.line(refusals.take(number, sealed)?)?;
         }
-        _ => Fault::from(error),
-    })?;
-    let vault = args.vault.as_ref().map(|file| SqliteVault::open(file)).transpose()?;
-    let openers = BTreeMap::new();
-    let mut work = Work { keyring: &keyring, table, to, maker, openers, vault, now };
-    let mut refusals = Refusals::new(ui);
-    for (number, line) in (1..).zip(&lines) {
-        let sealed = work
-            .translate(line.trim())
-            .and_then(|token| SealedToken::seal(&token, &key, keyring.registry()))
-            .map(|sealed| sealed.to_text());
-        ui.line(refusals.take(number, sealed)?)?;
+        Ok(refusals.outcome())
     }
-    if let Some(unused) = messages.filter(|messages| messages.left() > 0) {
-        path.update(&*kek, now, |keyring| keyring.give_back(&unused)).map_err(at)?;
-    }
-    Ok(refusals.outcome())
 }
 
 /// Translates one token after the other.
