@@ -7,6 +7,9 @@ mod support;
 
 use std::fmt::Write as _;
 
+use amanat::identifier::Identifier;
+use amanat::normal::NormalForm;
+use amanat::token::{Audience, Epoch, PreservingTokens};
 use support::{Folder, Ran};
 
 const SCHEMA: &str = r#"
@@ -223,8 +226,102 @@ fn a_line_of_nothing_but_beginnings_is_read_in_good_time() {
     let folder = folder();
     // Eight megabytes: looked at from every beginning to its end, they would take hours.
     folder.write("leak.txt", format!("{}\n{}\n", "amt1:".repeat(1_600_000), tokens(&folder, "bank")[0]));
-    let ran = trace(&folder, "").code(0);
+    let ran = trace(&folder, "").code(1);
     assert_eq!(ran.out.lines().count(), 2, "{}", ran.err);
+    // Each line and reason once, however often.
+    let told: Vec<&str> = ran.err.lines().filter(|line| line.contains("line 1 is unreadable")).collect();
+    assert!(told.len() == 1 && told[0].contains("(1,600,000 times)"), "{}", ran.err);
+}
+
+#[test]
+fn tokens_of_a_compromised_key_are_traced_by_its_name_and_told_as_not_compared_without() {
+    let folder = folder();
+    let leaked: Vec<String> = ["bank", "election-commission"]
+        .into_iter()
+        .flat_map(|of| tokens(&folder, of).split_off(90))
+        .collect();
+    folder.write("leak.txt", leaked.join("\n"));
+    let list = folder.run("keys list --keyring registry.keyring --json").code(0).out;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let key = list["keys"].as_array().unwrap().iter().find(|key| key["purpose"] == "token").unwrap();
+    let id = &key["id"].as_str().unwrap()[..8];
+    let unlock = "--keyring registry.keyring --key-file k.key";
+    folder.run(&format!("keys add --purpose token --activate {unlock}")).code(0);
+    folder.run(&format!("keys compromise {id} --yes {unlock}")).code(0);
+
+    let ran = trace(&folder, "").code(1);
+    for part in ["0 of 20 tokens are of a row, 0 of none", "20 not compared: their key is compromised", id] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    let json = trace(&folder, "--json").code(1).out;
+    let total: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
+    assert_eq!((&total["total"]["not_compared"], &total["total"]["not_matched"]), (&20.into(), &0.into()));
+
+    let ran = trace(&folder, &format!("--break-glass {id}")).code(0);
+    assert_eq!(ran.out.lines().count(), 21, "{}", ran.err);
+    assert!(ran.err.contains("breaking the glass") && !ran.err.contains("not compared"), "{}", ran.err);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_by_its_line_and_encoded_tokens_are_read() {
+    let folder = folder();
+    let (loans, voters) = (tokens(&folder, "bank"), tokens(&folder, "election-commission"));
+    let mistyped = format!("{}q", &voters[0][..voters[0].len() - 1]);
+    let cut = &loans[0][..loans[0].len() - 9];
+    let encoded = [loans[1].replace(':', "%3A"), voters[1].replace(':', "%3a")];
+    folder.write(
+        "leak.txt",
+        format!("{mistyped}\n\n{cut} and {cut}\nGET /?t={}&u=1\n{}%3Apage:2\n", encoded[0], encoded[1]),
+    );
+    let ran = trace(&folder, "").code(1);
+    let lines: Vec<&str> = ran.out.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert!(lines == ["4", "5"] || lines == ["5", "4"], "{ran:?}");
+    for part in ["2 tokens, 3 unreadable", "line 1 is unreadable: ", "line 3 is unreadable (2 times): "] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    assert!(!ran.err.contains("amt1"), "{}", ran.err);
+    let json = trace(&folder, "--json").code(1).out;
+    let json: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let unreadable: Vec<_> = json.iter().filter_map(|line| line.get("unreadable")).collect();
+    assert_eq!(unreadable.len(), 2);
+    assert_eq!((&unreadable[0]["line"], &unreadable[1]["line"]), (&1.into(), &3.into()));
+    assert!(unreadable[1]["texts"] == 2 && unreadable[1]["reason"].as_str().unwrap().contains("mistyped"));
+
+    // Nothing but such: no row is read for them.
+    folder.write("leak.txt", mistyped);
+    let ran = trace(&folder, "").code(1);
+    assert!(ran.err.contains("line 1 is unreadable") && ran.err.contains("0 rows compared"), "{}", ran.err);
+}
+
+#[test]
+fn labelled_preserving_tokens_are_compared_only_if_the_schema_has_them() {
+    let folder = folder();
+    let ring = {
+        let key = amanat_stores::secret_file::read_key_file(&folder.path("k.key")).unwrap();
+        amanat_stores::KeyringPath::open(folder.path("registry.keyring")).unlock(&key).unwrap()
+    };
+    let cnic = NormalForm::from_name("cnic/v1").unwrap();
+    let value = cnic.normalise(amanat::ValueRef::Text("0123400000411")).unwrap();
+    let labelled = |recipient: &str, purpose: &str| {
+        let audience = Audience::new(recipient, purpose).unwrap();
+        let (keys, epoch) = (ring.token_keys().unwrap(), Epoch::new(1).unwrap());
+        let tokens = PreservingTokens::new(&keys, &Identifier::Cnic, &audience, epoch, &[]).unwrap();
+        tokens.labelled(&value).unwrap().to_text()
+    };
+    folder.write("people.csv", "id,cnic,district\none,0123400000411,Lahore\n");
+    folder.run(&format!("protect {KEYS} people.csv -o sealed.csv --force")).code(0);
+    // The voter roll's audience has tokens of another kind alone.
+    let texts =
+        [labelled("telecom", "sim"), labelled("nobody", "sim"), labelled("election-commission", "voter")];
+    folder.write("leak.txt", texts.join("\n"));
+    let ran = trace(&folder, "").code(1);
+    let lines: Vec<&str> = ran.out.lines().skip(1).collect();
+    assert_eq!(lines, ["1,preserving,telecom,sim,1,1,one"], "{}", ran.err);
+    for part in
+        ["1 of 3 tokens are of a row, 0 of none", "2 not compared: the schema has no format-preserving"]
+    {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
 }
 
 #[test]

@@ -71,7 +71,8 @@ impl TraceGroup {
         self.proved
     }
 
-    /// Why the tokens are not compared with rows: `UnknownKey` if the keyring has no such epoch, `KeyUnusable` if the key's state forbids it.
+    /// Why the tokens are not compared with rows: `UnknownKey` if the keyring has no such epoch, `KeyUnusable` if the key's state forbids it,
+    /// or what [`leak_uncompared`](Tracer::leak_uncompared) was given.
     #[must_use]
     pub const fn fault(&self) -> Option<&Error> {
         self.fault.as_ref()
@@ -201,6 +202,19 @@ impl<'k> Tracer<'k> {
         let proved = value.is_some() || self.methods.get(group).is_some_and(has_proof);
         if let Some(count) = self.groups.get_mut(group).and_then(|group| group.proved.as_mut()) {
             *count += u64::from(proved);
+        }
+        self.leaks += 1;
+    }
+
+    /// Takes a leaked token that shall not be compared with rows: one of an audience that nobody was ever given, say, whose comparison would
+    /// cost as much as that of true ones. Its whole group is not compared.
+    pub fn leak_uncompared(&mut self, token: &Token, why: Error) {
+        let place = self.group(token.header());
+        self.link(place);
+        if let Some((group, method)) = self.groups.get_mut(place).zip(self.methods.get_mut(place)) {
+            *method = Method::None;
+            group.proved = None;
+            group.fault.get_or_insert(why);
         }
         self.leaks += 1;
     }

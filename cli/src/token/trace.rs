@@ -3,8 +3,8 @@
 //!
 //! Owns the finding of tokens in a leak of any form. Never keeps a row; memory grows with the leak alone.
 
-use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::hash::BuildHasher as _;
 use std::io::{self, BufRead, BufReader, Read};
@@ -32,25 +32,32 @@ use crate::text::{Table, count, grouped};
 use crate::ui::Ui;
 use crate::unlock::{self, UnlockArgs, keyring_fault};
 
-/// What a token begins with.
-const BEGINNING: &str = "amt1:";
+/// What a token begins with; a colon follows.
+const BEGINNING: &str = "amt1";
+/// A colon in an address.
+const ENCODED_COLON: &str = "%3a";
+/// Colons of a token.
+const COLONS: usize = 5;
 /// Longest line of a leak; a longer one is looked at in parts.
 const MAX_LINE_BYTES: u64 = 1 << 24;
 /// Longest text that may be a format-preserving token.
 const MAX_BARE_BYTES: usize = 64;
 /// Refused rows that are told.
 const TOLD: u64 = 5;
+/// Unreadable texts that are told; JSON has them all.
+const TOLD_UNREADABLE: usize = 20;
 
 /// Trace a leaked list: whose tokens it holds, of which purpose and epoch, whether they are genuine, and of which rows they are.
 ///
-/// Every token is found in whatever the list is: lines of text, CSV, JSON. The store is read once, and nothing is written to it. The summary goes to standard
+/// Every token is found in whatever the list is: lines of text, CSV, JSON, web addresses. The store is read once, and nothing is written to it. The summary goes to standard
 /// error; to standard output goes a CSV line for each token and row that match: line of the leak, kind, recipient, purpose, epoch, row and
 /// record id. These are personal data.
 ///
 /// Format-preserving tokens say nothing of themselves: name what they may be with --preserving. Any number of such a shape may be one, so
 /// that only more matches than chance gives mean something; how many those are is told. Vaulted tokens need their --vault.
 ///
-/// Exit code 0: every token that was found is of a row; 1: some are of none; 2: could not run; 3: unauthentic rows met.
+/// Exit code 0: every token that was found is of a row; 1: some are of none, or were not compared, or cannot be read; 2: could not run; 3:
+/// unauthentic rows met.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -69,7 +76,7 @@ pub(crate) struct Args {
     /// Trace and open with this suspended or compromised key too, named by its id or at least 4 of the id's first digits; may be repeated.
     #[arg(long, value_name = "KEYID")]
     break_glass: Vec<KeyPrefix>,
-    /// Print JSON, one object a line: groups, matches, and a total.
+    /// Print JSON, one object a line: groups, unreadable texts, matches, and a total.
     #[arg(long)]
     json: bool,
     /// No progress and no summary; errors only.
@@ -80,15 +87,24 @@ pub(crate) struct Args {
 /// A leaked token.
 struct Leak {
     line: u64,
+    /// Place of its group; of a bare one the first that is compared.
+    group: usize,
     matched: bool,
+}
+
+/// Texts of a line that begin like a token and are none: mistyped, cut off. What they are is not kept.
+#[derive(Serialize)]
+struct Unreadable {
+    line: u64,
+    texts: u64,
+    reason: String,
 }
 
 /// What was found in the list.
 #[derive(Default)]
 struct Leaks {
     found: Vec<Leak>,
-    /// Texts that begin like a token and are none: mistyped, cut off.
-    unreadable: u64,
+    unreadable: Vec<Unreadable>,
     /// Tokens of each group that stand in the list before.
     repeated: Vec<u64>,
     seen: HashSet<u64>,
@@ -116,7 +132,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let mut resolver = Resolver { keyring: &keyring, table, broken: &broken, vault: vault.as_mut() };
     let mut leaks = Leaks::default();
     leaks.read(&args.tokens, &mut tracer, &mut resolver, &suspects)?;
-    if leaks.found.is_empty() {
+    if leaks.found.is_empty() && leaks.unreadable.is_empty() {
         return Err(Fault::new(format!("no token was found in {}", args.tokens.display()))
             .help("tokens begin with `amt1:`; name format-preserving ones with --preserving"));
     }
@@ -127,6 +143,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let mut matcher = Matcher {
         args,
         table,
+        keyring: &keyring,
         tracer,
         leaks,
         parts,
@@ -139,17 +156,20 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         stopped: None,
     };
     matcher.begin()?;
-    let scanned = args.store.scan(table, &fields, ScanSource::Protected(&session), &mut matcher);
-    matcher.progress.finish();
-    let tally = match (matcher.stopped.take(), scanned) {
-        (Some(fault), _) => return Err(fault),
-        (None, scanned) => scanned?,
-    };
-    let unmatched = matcher.tell_total()?;
-    Ok(match (tally.unauthentic, unmatched) {
+    let mut unauthentic = 0;
+    if !matcher.leaks.found.is_empty() {
+        let scanned = args.store.scan(table, &fields, ScanSource::Protected(&session), &mut matcher);
+        matcher.progress.finish();
+        unauthentic = match (matcher.stopped.take(), scanned) {
+            (Some(fault), _) => return Err(fault),
+            (None, scanned) => scanned?.unauthentic,
+        };
+    }
+    let all_matched = matcher.tell_total()?;
+    Ok(match (unauthentic, all_matched) {
         (1.., _) => Outcome::Unauthentic,
-        (_, 1..) => Outcome::SomeRefused,
-        _ => Outcome::Done,
+        (_, false) => Outcome::SomeRefused,
+        (_, true) => Outcome::Done,
     })
 }
 
@@ -225,7 +245,8 @@ impl Args {
                 Group::new(group, leaks.repeated.get(place).copied().unwrap_or_default())
             });
         if self.json {
-            return groups.into_iter().try_for_each(|group| ui.line(json("group", &group)?));
+            groups.into_iter().try_for_each(|group| ui.line(json("group", &group)?))?;
+            return leaks.unreadable.iter().try_for_each(|texts| ui.line(json("unreadable", texts)?));
         }
         if self.quiet {
             return Ok(());
@@ -234,7 +255,7 @@ impl Args {
             "{}: {}, {} unreadable",
             self.tokens.display(),
             count(leaks.found.len().try_into().unwrap_or(u64::MAX), "token"),
-            grouped(leaks.unreadable)
+            grouped(leaks.unreadable_texts())
         ));
         let mut lines =
             Table::new(&["KIND", "RECIPIENT", "PURPOSE", "EPOCH", "TOKENS", "PROVED", "REPEATED", "NOTE"]);
@@ -251,6 +272,13 @@ impl Args {
             ]);
         }
         lines.lines().iter().for_each(|line| ui.note(line));
+        for Unreadable { line, texts, reason } in leaks.unreadable.iter().take(TOLD_UNREADABLE) {
+            let times = if *texts > 1 { format!(" ({} times)", grouped(*texts)) } else { String::new() };
+            ui.warn(format!("line {line} is unreadable{times}: {reason}"));
+        }
+        if leaks.unreadable.len() > TOLD_UNREADABLE {
+            ui.warn("more texts are unreadable: --json lists them all");
+        }
         Ok(())
     }
 }
@@ -292,6 +320,13 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    /// Whether format-preserving tokens are made for an audience: any other costs every row an encryption, and anybody can invent it.
+    fn has_preserving(&self, audience: &Audience) -> bool {
+        let of =
+            |policy: &TokenPolicy| policy.kind() == TokenKind::Preserving && policy.audience() == audience;
+        self.table.tokens().iter().any(of)
+    }
+
     /// What a vaulted token stands for. Every form that the schema has for its audience is tried by its entry's own scope, never by its value.
     fn resolve(&mut self, token: &Token) -> Option<Normal> {
         let vault = self.vault.as_mut()?;
@@ -342,22 +377,32 @@ impl Leaks {
 
     /// Every token in a line.
     fn find(&mut self, text: &str, line: u64, tracer: &mut Tracer<'_>, resolver: &mut Resolver<'_>) {
-        let mut starts = text.match_indices(BEGINNING).map(|(start, _)| start).peekable();
+        let has_colon = |after: &str| after.starts_with(':') || after.starts_with(ENCODED_COLON);
+        let begins = |start: &usize| text.get(start + BEGINNING.len()..).is_some_and(has_colon);
+        let mut starts = text.match_indices(BEGINNING).map(|(start, _)| start).filter(begins).peekable();
         while let Some(start) = starts.next() {
             // Two tokens that were run together are two.
             let end = starts.peek().copied().unwrap_or(text.len());
             let candidate = candidate(text.get(start..end).unwrap_or_default());
-            let Ok(token) = Token::parse(candidate) else {
-                self.unreadable += 1;
-                continue;
+            let token = match Token::parse(&candidate) {
+                Ok(token) => token,
+                Err(error) => {
+                    let reason =
+                        if candidate == BEGINNING { "it ends where it begins" } else { error.message() };
+                    self.take_unreadable(line, reason);
+                    continue;
+                }
             };
-            if token.header().kind() == TokenKind::Vaulted {
-                tracer.leak_opened(&token, resolver.resolve(&token).as_ref());
-            } else {
-                tracer.leak(&token);
+            match token.header().kind() {
+                TokenKind::Vaulted => tracer.leak_opened(&token, resolver.resolve(&token).as_ref()),
+                TokenKind::Preserving if !resolver.has_preserving(token.header().audience()) => {
+                    let why = "the schema has no format-preserving token for this recipient and purpose";
+                    tracer.leak_uncompared(&token, Error::schema(why));
+                }
+                _ => tracer.leak(&token),
             }
             let group = tracer.group_of(token.header());
-            self.take(line, group.unwrap_or_default(), candidate);
+            self.take(line, group.unwrap_or_default(), &candidate);
         }
     }
 
@@ -378,17 +423,22 @@ impl Leaks {
                 .filter(|suspect| suspect.identifier.append_normal(cell, &mut Vec::new()).is_ok())
                 .collect();
             if !may_be.is_empty() && tracer.leak_bare(cell, &may_be) {
-                let first = tracer.groups().iter().position(|group| {
-                    group.header().kind() == TokenKind::Preserving
-                        && may_be.iter().any(|suspect| suspect.audience == group.header().audience())
-                });
-                self.take(line, first.unwrap_or_default(), cell);
+                let is_suspected = |group: &TraceGroup| {
+                    let (kind, epoch, audience) =
+                        (group.header().kind(), group.header().epoch(), group.header().audience());
+                    let is_its =
+                        |suspect: &Suspect<'_>| suspect.audience == audience && suspect.epoch == epoch;
+                    kind == TokenKind::Preserving && may_be.iter().any(is_its)
+                };
+                let groups = tracer.groups().iter().enumerate().filter(|(_, group)| is_suspected(group));
+                let first = groups.min_by_key(|(_, group)| group.fault().is_some());
+                self.take(line, first.map_or(0, |(place, _)| place), cell);
             }
         }
     }
 
     fn take(&mut self, line: u64, group: usize, text: &str) {
-        self.found.push(Leak { line, matched: false });
+        self.found.push(Leak { line, group, matched: false });
         if self.repeated.len() <= group {
             self.repeated.resize(group + 1, 0);
         }
@@ -397,22 +447,48 @@ impl Leaks {
             *repeated += 1;
         }
     }
+
+    fn take_unreadable(&mut self, line: u64, reason: &str) {
+        match self.unreadable.last_mut() {
+            Some(last) if last.line == line && last.reason == reason => last.texts += 1,
+            _ => self.unreadable.push(Unreadable { line, texts: 1, reason: reason.to_owned() }),
+        }
+    }
+
+    fn unreadable_texts(&self) -> u64 {
+        self.unreadable.iter().map(|unreadable| unreadable.texts).sum()
+    }
 }
 
-/// The longest text at the beginning that could be a token: what follows it in a sentence or a file is not taken.
-fn candidate(text: &str) -> &str {
+/// The longest text at the beginning that could be a token: what follows it in a sentence, a file or an address is not taken.
+fn candidate(text: &str) -> String {
     let belongs =
-        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, ':' | '_' | '-' | '.');
+        |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, ':' | '_' | '-' | '.');
+    let (mut out, mut rest, mut colons) = (String::new(), text, 0);
     // No further than a token reaches.
-    let end =
-        text.bytes().take(MAX_TOKEN_CHARACTERS + 1).take_while(|byte| belongs(char::from(*byte))).count();
-    text.get(..end).unwrap_or_default().trim_end_matches([':', '_', '-', '.'])
+    while out.len() <= MAX_TOKEN_CHARACTERS {
+        let encoded = rest.strip_prefix(ENCODED_COLON).map(|after| (':', after));
+        let next = encoded.or_else(|| {
+            let next = rest.chars().next().filter(belongs)?;
+            Some((next, rest.get(next.len_utf8()..)?))
+        });
+        let Some((next, after)) = next else { break };
+        colons += usize::from(next == ':');
+        if colons > COLONS {
+            break;
+        }
+        out.push(next);
+        rest = after;
+    }
+    out.truncate(out.trim_end_matches([':', '_', '-', '.']).len());
+    out
 }
 
 /// Compares the rows.
 struct Matcher<'a, 'k> {
     args: &'a Args,
     table: &'a TableSchema,
+    keyring: &'a Keyring,
     tracer: Tracer<'k>,
     leaks: Leaks,
     parts: Vec<(usize, &'a IndexedField)>,
@@ -481,30 +557,57 @@ impl Matcher<'_, '_> {
             }
         };
         let groups = self.tracer.groups().iter();
-        groups.filter(|group| group.header().kind() == TokenKind::Preserving).map(of_group).sum()
+        let is_compared =
+            |group: &&TraceGroup| group.header().kind() == TokenKind::Preserving && group.fault().is_none();
+        groups.filter(is_compared).map(of_group).sum()
     }
 
-    /// Says what was matched; gives how many tokens were not.
-    fn tell_total(&self) -> Result<u64> {
-        let unmatched = self.leaks.found.iter().filter(|leak| !leak.matched).count();
-        let unmatched = u64::try_from(unmatched).unwrap_or(u64::MAX);
+    /// Why a token was compared with no row, if it was not.
+    fn why_uncompared(&self, leak: &Leak) -> Option<String> {
+        let group = self.tracer.groups().get(leak.group)?;
+        let Some(fault) = group.fault() else {
+            let lacks_vault = group.header().kind() == TokenKind::Vaulted && self.args.vault.is_none();
+            return lacks_vault.then(|| "they are in a vault; name it with --vault".to_owned());
+        };
+        let key = fault.key().and_then(|id| self.keyring.keys().find(|key| key.id == id));
+        Some(match key.filter(|key| key.state.opens_by_name()) {
+            Some(key) => format!("their key is {}; name it with --break-glass {}", key.state, key.id.short()),
+            None => fault.message().to_owned(),
+        })
+    }
+
+    /// Says what was matched; false if some tokens were not, or could not be read.
+    fn tell_total(&self) -> Result<bool> {
+        let mut uncompared: BTreeMap<String, u64> = BTreeMap::new();
+        let mut unmatched = 0;
+        for leak in self.leaks.found.iter().filter(|leak| !leak.matched) {
+            match self.why_uncompared(leak) {
+                Some(why) => *uncompared.entry(why).or_default() += 1,
+                None => unmatched += 1,
+            }
+        }
+        let not_compared: u64 = uncompared.values().sum();
         let tokens = u64::try_from(self.leaks.found.len()).unwrap_or(u64::MAX);
+        let unreadable = self.leaks.unreadable_texts();
         if self.args.json {
             let total = serde_json::json!({
-                "tokens": tokens, "unreadable": self.leaks.unreadable, "matches": self.matches,
-                "not_matched": unmatched, "rows": self.rows, "rows_refused": self.refused,
-                "matches_by_chance": self.by_chance(),
+                "tokens": tokens, "unreadable": unreadable, "matches": self.matches,
+                "not_matched": unmatched, "not_compared": not_compared, "rows": self.rows,
+                "rows_refused": self.refused, "matches_by_chance": self.by_chance(),
             });
             self.ui.line(json("total", &total)?)?;
         } else if !self.args.quiet {
             self.ui.note(format!(
                 "{} of {} are of a row, {} of none; {} compared, {} refused",
-                grouped(tokens - unmatched),
+                grouped(tokens - unmatched - not_compared),
                 count(tokens, "token"),
                 grouped(unmatched),
                 count(self.rows, "row"),
                 grouped(self.refused)
             ));
+            for (why, tokens) in &uncompared {
+                self.ui.warn(format!("{} not compared: {why}", grouped(*tokens)));
+            }
             let by_chance = self.by_chance();
             if by_chance >= 0.01 {
                 self.ui.warn(format!(
@@ -512,7 +615,7 @@ impl Matcher<'_, '_> {
                 ));
             }
         }
-        Ok(unmatched)
+        Ok(unmatched + not_compared + unreadable == 0)
     }
 }
 
