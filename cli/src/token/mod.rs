@@ -2,6 +2,7 @@
 //! `amanat token`: looks at tokens that recipients hold, and at the receipts of what they were given.
 
 mod explain;
+mod leak;
 mod proof;
 mod receipt;
 mod trace;
