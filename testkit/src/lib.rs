@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Real servers for the tests of this repository.
+//!
+//! Owns a server from its first folder to its last. Never touches a server that it did not start.
