@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a run has done, in numbers.
 //!
-//! Owns counts by state and by key id. Never holds a value or a record id.
+//! Owns counts by state and by key id, and their JSON form in journals. Never holds a value or a record id.
 
-use amanat::error::{Error, Kind};
-use amanat::ident::KeyId;
+use amanat::error::{Error, Kind, Result};
+use amanat::ident::{KEY_ID_BYTES, KeyId};
+
+use crate::json::{Members, append_json};
+
+/// Largest count of the JSON form: what every reader of JSON holds exactly, and sums of counts never overflow.
+const MAX_COUNT: u64 = 1 << 53;
+/// Most keys of the JSON form.
+const MAX_KEYS: usize = 1_024;
 
 /// Counts of a run or of a batch of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,30 +96,62 @@ impl Tally {
 
     /// Adds the counts of a batch.
     pub fn add(&mut self, batch: &Self) {
-        self.rows += batch.rows;
-        self.refused_rows += batch.refused_rows;
-        self.sealed += batch.sealed;
-        self.kept += batch.kept;
-        self.resealed += batch.resealed;
-        self.opened += batch.opened;
-        self.absent += batch.absent;
-        self.masked += batch.masked;
-        self.plain += batch.plain;
-        self.unauthentic += batch.unauthentic;
-        self.terms_made += batch.terms_made;
-        self.terms_kept += batch.terms_kept;
-        self.tokens_made += batch.tokens_made;
-        self.tokens_kept += batch.tokens_kept;
-        self.surrogates_removed += batch.surrogates_removed;
-        self.surrogates_absent += batch.surrogates_absent;
-        self.read_again += batch.read_again;
+        for ((_, total), (_, more)) in self.counters_mut().into_iter().zip(batch.counters()) {
+            *total += more;
+        }
         for other in &batch.keys {
             let tally = self.key(other.key);
-            tally.kept += other.kept;
-            tally.resealed += other.resealed;
-            tally.opened += other.opened;
-            tally.sealed += other.sealed;
+            for ((_, total), (_, more)) in tally.counters_mut().into_iter().zip(other.counters()) {
+                *total += more;
+            }
         }
+    }
+
+    /// The counts as one JSON object without spaces: a member for every counter, and `keys`, an object by key id in hexadecimal.
+    ///
+    /// Limits: counts up to 2^53 and 1,024 keys are read again. Panics: never.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = Vec::new();
+        out.push(b'{');
+        append_counters(&self.counters(), &mut out);
+        out.extend_from_slice(b",\"keys\":{");
+        for (place, key) in self.keys.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            // Neither a string nor a number can fail to be written to memory.
+            let _ = append_json(&key.key.to_string(), &mut out);
+            out.extend_from_slice(b":{");
+            append_counters(&key.counters(), &mut out);
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"}}");
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    /// Reads the JSON form. Every counter must be there once, and nothing else.
+    ///
+    /// # Errors
+    /// `Malformed` if the text is not such an object; `Limit` if a count is above 2^53 or if there are more than 1,024 keys.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let mut members = object(text)?;
+        let place = members.0.iter().position(|(name, _)| name == "keys");
+        let (_, keys) = members.0.remove(place.ok_or_else(|| broken("`keys` is missing"))?);
+        let mut tally = Self::default();
+        read_counters(&members, &mut tally.counters_mut())?;
+        let Members(keys) = object(keys.get())?;
+        if keys.len() > MAX_KEYS {
+            return Err(Error::limit("counts of more than 1,024 keys"));
+        }
+        for (id, counts) in keys {
+            let id = key_id(&id).ok_or_else(|| broken("a key id is not 32 lower-case hexadecimal digits"))?;
+            if tally.keys.iter().any(|known| known.key == id) {
+                return Err(broken("a key stands there twice"));
+            }
+            read_counters(&object(counts.get())?, &mut tally.key(id).counters_mut())?;
+        }
+        Ok(tally)
     }
 
     /// Forgets everything and keeps the room.
@@ -120,5 +159,160 @@ impl Tally {
         let mut keys = std::mem::take(&mut self.keys);
         keys.clear();
         *self = Self { keys, ..Self::default() };
+    }
+
+    /// Every counter with its name in JSON: the one list of them.
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 17] {
+        let Self {
+            rows,
+            refused_rows,
+            sealed,
+            kept,
+            resealed,
+            opened,
+            absent,
+            masked,
+            plain,
+            unauthentic,
+            terms_made,
+            terms_kept,
+            tokens_made,
+            tokens_kept,
+            surrogates_removed,
+            surrogates_absent,
+            read_again,
+            keys: _,
+        } = self;
+        [
+            ("rows", rows),
+            ("refused_rows", refused_rows),
+            ("sealed", sealed),
+            ("kept", kept),
+            ("resealed", resealed),
+            ("opened", opened),
+            ("absent", absent),
+            ("masked", masked),
+            ("plain", plain),
+            ("unauthentic", unauthentic),
+            ("terms_made", terms_made),
+            ("terms_kept", terms_kept),
+            ("tokens_made", tokens_made),
+            ("tokens_kept", tokens_kept),
+            ("surrogates_removed", surrogates_removed),
+            ("surrogates_absent", surrogates_absent),
+            ("read_again", read_again),
+        ]
+    }
+
+    fn counters(&self) -> [(&'static str, u64); 17] {
+        let mut copy = Self { keys: Vec::new(), ..self.clone() };
+        copy.counters_mut().map(|(name, count)| (name, *count))
+    }
+}
+
+impl KeyTally {
+    /// Every counter with its name in JSON.
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 4] {
+        let Self { kept, resealed, opened, sealed, key: _ } = self;
+        [("kept", kept), ("resealed", resealed), ("opened", opened), ("sealed", sealed)]
+    }
+
+    fn counters(&self) -> [(&'static str, u64); 4] {
+        let mut copy = *self;
+        copy.counters_mut().map(|(name, count)| (name, *count))
+    }
+}
+
+fn append_counters(counters: &[(&'static str, u64)], out: &mut Vec<u8>) {
+    for (place, (name, count)) in counters.iter().enumerate() {
+        let comma = if place > 0 { "," } else { "" };
+        out.extend_from_slice(format!("{comma}\"{name}\":{count}").as_bytes());
+    }
+}
+
+fn object(text: &str) -> Result<Members<'_>> {
+    serde_json::from_str(text).map_err(|_| broken("not one JSON object"))
+}
+
+/// Reads every counter exactly once.
+fn read_counters(members: &Members<'_>, counters: &mut [(&'static str, &mut u64)]) -> Result<()> {
+    for (name, count) in counters.iter_mut() {
+        let mut found = members.0.iter().filter(|(member, _)| member == name);
+        let (Some((_, value)), None) = (found.next(), found.next()) else {
+            return Err(broken(format!("`{name}` does not stand there once")));
+        };
+        **count =
+            serde_json::from_str(value.get()).map_err(|_| broken(format!("`{name}` is not a count")))?;
+        if **count > MAX_COUNT {
+            return Err(Error::limit(format!("`{name}` is above 2^53")));
+        }
+    }
+    if members.0.len() != counters.len() {
+        return Err(broken("a member is none that this version knows"));
+    }
+    Ok(())
+}
+
+fn key_id(text: &str) -> Option<KeyId> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * KEY_ID_BYTES
+        || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    {
+        return None;
+    }
+    u128::from_str_radix(text, 16).ok().map(|id| KeyId::from_bytes(id.to_be_bytes()))
+}
+
+fn broken(what: impl std::fmt::Display) -> Error {
+    Error::malformed(format!("the counts are broken: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Tally {
+        let mut tally = Tally { rows: 7, terms_made: 3, read_again: MAX_COUNT, ..Tally::default() };
+        tally.key(KeyId::from_bytes([0x0a; 16])).kept = 5;
+        tally.key(KeyId::from_bytes([0xff; 16])).sealed = 2;
+        tally
+    }
+
+    #[test]
+    fn counts_come_back_from_json_and_every_counter_is_there() {
+        let mut tally = example();
+        for (position, (_, count)) in tally.counters_mut().into_iter().enumerate() {
+            *count = u64::try_from(position).expect("a small number");
+        }
+        let text = tally.to_json();
+        assert_eq!(Tally::from_json(&text).expect("the counts"), tally);
+        let mut double = tally.clone();
+        double.add(&tally);
+        assert!(double.counters().iter().zip(tally.counters()).all(|((_, two), (_, one))| *two == 2 * one));
+        assert_eq!(double.keys.first().map(|key| key.kept), Some(10));
+    }
+
+    #[test]
+    fn what_is_not_exactly_the_counts_is_refused() {
+        let good = example().to_json();
+        assert!(Tally::from_json(&good).is_ok());
+        let id = "0a".repeat(16);
+        for (from, to) in [
+            ("\"rows\":7", "\"rows\":-7"),
+            ("\"rows\":7", "\"rows\":7.0"),
+            ("\"rows\":7", "\"rows\":9007199254740993"),
+            ("\"rows\":7", "\"rows\":7,\"rows\":7"),
+            ("\"rows\":7", "\"rows\":7,\"rose\":7"),
+            ("\"rows\":7,", ""),
+            ("\"keys\"", "\"locks\""),
+            (&id, &id.to_uppercase()),
+            (&id, "+a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"),
+            (&id, &"ff".repeat(16)),
+            ("\"kept\":5", "\"kept\":5,\"lost\":0"),
+        ] {
+            let changed = good.replacen(from, to, 1);
+            assert_ne!(changed, good);
+            assert!(Tally::from_json(&changed).is_err(), "{changed}");
+        }
     }
 }
