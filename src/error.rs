@@ -42,6 +42,27 @@ pub enum Kind {
     Unsupported,
 }
 
+impl Kind {
+    /// The word for people and programs: `unknown-key`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Entropy => "entropy",
+            Self::Expired => "expired",
+            Self::KeyUnusable => "key-unusable",
+            Self::Limit => "limit",
+            Self::Malformed => "malformed",
+            Self::Misuse => "misuse",
+            Self::Rollback => "rollback",
+            Self::Schema => "schema",
+            Self::Store => "store",
+            Self::Unauthentic => "unauthentic",
+            Self::UnknownKey => "unknown-key",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
 /// Where it failed: public facts only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {

@@ -36,6 +36,8 @@ pub mod surrogate;
 
 pub mod record;
 
+pub mod rotate;
+
 pub mod inspect;
 
 pub use context::{FieldContext, RecordId};

@@ -74,12 +74,21 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Effort {
+    /// Opens every sealed cell and makes every index and pairwise token again to compare them with what is stored; seals nothing.
+    Check,
     /// Looks and counts; seals nothing.
     DryRun,
     /// Seals; the old values stay elsewhere.
     Seal,
     /// Seals, opens what was sealed and compares, because the old values will be overwritten.
     SealAndVerify,
+}
+
+impl Effort {
+    /// Whether nothing is sealed.
+    pub(crate) const fn is_dry(self) -> bool {
+        matches!(self, Self::Check | Self::DryRun)
+    }
 }
 
 /// A value that waits to be sealed with its column.
@@ -132,7 +141,7 @@ impl<'s> Protector<'s> {
         }
         out.count(self.session.primary());
         let new = out.tally.sealed + out.tally.resealed;
-        if self.effort == Effort::DryRun || new == 0 {
+        if self.effort.is_dry() || new == 0 {
             return Ok(());
         }
         out.tally.key(self.session.primary()).sealed += new;
@@ -152,7 +161,14 @@ impl<'s> Protector<'s> {
         let mut fits = true;
         let start = row * self.readers.len();
         for ((position, reader), column) in self.readers.iter_mut().enumerate().zip(columns) {
-            let slot = match rows.cell(row, position).and_then(|stored| reader.decide(record, stored)) {
+            let mut decided = rows.cell(row, position).and_then(|stored| reader.decide(record, stored));
+            if self.effort == Effort::Check && matches!(decided, Ok(Decision::Keep)) {
+                let opened =
+                    rows.cell(row, position).and_then(|stored| reader.open(record, &stored).map(drop));
+                out.tally.opened += u64::from(opened.is_ok());
+                decided = opened.map(|()| Decision::Keep);
+            }
+            let slot = match decided {
                 Ok(Decision::Absent) => Slot::Absent,
                 Ok(Decision::Keep) => Slot::Unchanged,
                 Ok(Decision::Seal(value)) if self.source == Source::SealedOnly => {

@@ -16,6 +16,7 @@ pub mod json_lines;
 pub mod keyring_file;
 mod pipeline;
 pub mod reveal;
+pub mod run;
 pub mod scan;
 mod sealed_rows;
 pub mod secret_file;

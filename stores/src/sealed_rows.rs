@@ -76,10 +76,9 @@ impl SealedRows {
         self.surrogates.get(row * self.surrogate_columns + position).unwrap_or(&NewSurrogate::Empty)
     }
 
-    /// Takes a row out of the counts: it was not written and will be protected again.
-    #[cfg(feature = "sqlite")]
-    pub(crate) fn uncount(&mut self, row: usize, primary: KeyId) {
-        let (fields, tally) = (self.batches.len(), &mut self.tally);
+    /// Takes a row out of counts that it is in: it was not written.
+    pub(crate) fn uncount(&self, row: usize, primary: KeyId, tally: &mut Tally) {
+        let fields = self.batches.len();
         tally.rows -= 1;
         for slot in self.slots.iter().skip(row * fields).take(fields) {
             match slot {
@@ -104,6 +103,16 @@ impl SealedRows {
         for (place, surrogate) in surrogates.take(self.surrogate_columns).enumerate() {
             *surrogate.count(place < self.indexes, tally) -= 1;
         }
+    }
+
+    /// Whether anything of a row is to be stored that does not stand there. Of a dry run or a check: would be.
+    pub(crate) fn needs_work(&self, row: usize) -> bool {
+        let fields = self.batches.len();
+        let mut slots = self.slots.iter().skip(row * fields).take(fields);
+        let mut surrogates =
+            self.surrogates.iter().skip(row * self.surrogate_columns).take(self.surrogate_columns);
+        slots.any(|slot| matches!(slot, Slot::New(..)))
+            || surrogates.any(|surrogate| matches!(surrogate, NewSurrogate::New(_)))
     }
 
     pub(crate) fn reset(&mut self, rows: usize, fields: usize) {

@@ -170,7 +170,7 @@ impl<'s> SurrogateMaker<'s> {
         needed: &mut [bool],
     ) -> Result<()> {
         for ((place, column), out) in self.columns.iter_mut().enumerate().zip(out) {
-            let is_due = column.is_due();
+            let is_due = column.is_due() || (column.compares && self.effort == Effort::Check);
             let at = |error: Error| error.at_field(&column.name);
             let stored = stored(place).map_err(at)?;
             let is = |wanted| column.parts.iter().any(|position| part(*position) == wanted);
@@ -182,7 +182,8 @@ impl<'s> SurrogateMaker<'s> {
                 }
                 _ => self.surrogates.is_current(place, stored)?,
             };
-            let current = current && !self.session.remakes(&column.name);
+            // A check compares what is remade, or it would find every row undone.
+            let current = current && (self.effort == Effort::Check || !self.session.remakes(&column.name));
             *out = match stored {
                 StoredSurrogate::Absent => NewSurrogate::Empty,
                 _ => NewSurrogate::Kept,
@@ -215,7 +216,9 @@ impl<'s> SurrogateMaker<'s> {
                 continue;
             }
             if plan == Plan::Compare {
-                self.compare(place, values)?;
+                if let Some(made) = self.compare(place, values)? {
+                    *out = NewSurrogate::New(made);
+                }
                 continue;
             }
             match (self.make_one(place, values)?, &*out) {
@@ -229,25 +232,29 @@ impl<'s> SurrogateMaker<'s> {
     }
 
     /// Compares what is kept with what its values make. Index or token may have been defined otherwise when it was made, and then the whole
-    /// column is: rows are not found, and nothing else would tell.
-    fn compare(&mut self, place: usize, values: &[ValueRef<'_>]) -> Result<(), Fault> {
+    /// column is: rows are not found, and nothing else would tell. Gives what should stand there if it is to be made anew anyway.
+    fn compare(&mut self, place: usize, values: &[ValueRef<'_>]) -> Result<Option<Surrogate>, Fault> {
         let made = match self.make_one(place, values) {
             // What the epoch has made may stay when it makes no more.
-            Err(Fault::Run(error)) if error.kind() == Kind::KeyUnusable => return Ok(()),
+            Err(Fault::Run(error)) if error.kind() == Kind::KeyUnusable => return Ok(None),
             made => made?,
         };
         // What hides an absence is random, and differs from itself.
         if self.make_one(place, values)? != made {
-            return Ok(());
+            return Ok(None);
         }
-        let Some(column) = self.columns.get_mut(place) else { return Ok(()) };
+        let Some(column) = self.columns.get_mut(place) else { return Ok(None) };
         if column.stored.take().is_some_and(|stored| stored != made) {
+            if self.effort == Effort::Check && self.session.remakes(&column.name) {
+                return Ok(Some(made));
+            }
             let why = "what is stored is not made from its value: the index or token was defined otherwise when it was made (field, form or length), \
                        or the cell was altered; make all of it anew with `protect --remake`";
-            return Err(Fault::Run(Error::schema(why).at_field(&column.name)));
+            let error = Error::schema(why).at_field(&column.name);
+            return Err(if self.effort == Effort::Check { Fault::Row(error) } else { Fault::Run(error) });
         }
         column.compared += 1;
-        Ok(())
+        Ok(None)
     }
 
     fn make_one(&mut self, place: usize, values: &[ValueRef<'_>]) -> Result<Surrogate, Fault> {
@@ -264,7 +271,7 @@ impl<'s> SurrogateMaker<'s> {
                 _ => return Err(Fault::Run(error)),
             }
             // What a dry run makes is thrown away, so it counts no messages.
-            let rehearsal = self.effort == Effort::DryRun;
+            let rehearsal = self.effort.is_dry();
             let made = self.session.surrogates(self.table, 1, rehearsal).map_err(Fault::Run)?;
             (self.surrogates, self.allowances) = made;
             attempt += 1;

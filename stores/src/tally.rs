@@ -51,6 +51,10 @@ pub struct Tally {
     pub surrogates_absent: u64,
     /// Rows that another process changed meanwhile and that were read again.
     pub read_again: u64,
+    /// Rows that were deleted between reading and writing them.
+    pub gone: u64,
+    /// Rows that had to be worked on again when the run checked them: an application had written them otherwise meanwhile.
+    pub late: u64,
     /// Cells by the key that sealed them when they were read.
     pub keys: Vec<KeyTally>,
 }
@@ -105,6 +109,28 @@ impl Tally {
                 *total += more;
             }
         }
+    }
+
+    /// Takes away counts that are part of these.
+    pub(crate) fn subtract(&mut self, part: &Self) {
+        for ((_, total), (_, less)) in self.counters_mut().into_iter().zip(part.counters()) {
+            *total = total.saturating_sub(less);
+        }
+        for other in &part.keys {
+            for ((_, total), (_, less)) in
+                self.key(other.key).counters_mut().into_iter().zip(other.counters())
+            {
+                *total = total.saturating_sub(less);
+            }
+        }
+    }
+
+    /// Keeps what was changed in rows that are counted already.
+    pub(crate) fn keep_changes(&mut self) {
+        self.late = core::mem::take(&mut self.rows);
+        (self.kept, self.opened, self.absent) = (0, 0, 0);
+        (self.terms_kept, self.tokens_kept, self.surrogates_absent) = (0, 0, 0);
+        self.keys.iter_mut().for_each(|key| (key.kept, key.opened) = (0, 0));
     }
 
     /// The counts as one JSON object without spaces: a member for every counter, and `keys`, an object by key id in hexadecimal.
@@ -162,7 +188,7 @@ impl Tally {
     }
 
     /// Every counter with its name in JSON: the one list of them.
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 17] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 19] {
         let Self {
             rows,
             refused_rows,
@@ -181,6 +207,8 @@ impl Tally {
             surrogates_removed,
             surrogates_absent,
             read_again,
+            gone,
+            late,
             keys: _,
         } = self;
         [
@@ -201,10 +229,12 @@ impl Tally {
             ("surrogates_removed", surrogates_removed),
             ("surrogates_absent", surrogates_absent),
             ("read_again", read_again),
+            ("gone", gone),
+            ("late", late),
         ]
     }
 
-    fn counters(&self) -> [(&'static str, u64); 17] {
+    fn counters(&self) -> [(&'static str, u64); 19] {
         let mut copy = Self { keys: Vec::new(), ..self.clone() };
         copy.counters_mut().map(|(name, count)| (name, *count))
     }

@@ -206,7 +206,9 @@ fn protect_batch(
         let primary = plan.session.primary();
         for ((_, sealed), rows) in workers.iter_mut().zip(batch.chunks(part_rows)) {
             for (position, row) in rows.iter().enumerate().filter(|(_, row)| lost.contains(&row.number)) {
-                sealed.uncount(position, primary);
+                let mut tally = std::mem::take(&mut sealed.tally);
+                sealed.uncount(position, primary, &mut tally);
+                sealed.tally = tally;
                 again.push((row.key.clone(), row.number));
             }
             sealed.faults.iter().try_for_each(|fault| observer.refused(fault))?;

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One lane of a run: reads, seals and writes the rows of a range, batch by batch (SPEC 13.5).
+//!
+//! Owns the transaction of a batch. Threads seal one batch while the connection writes the one before it and reads the one after it. Never commits
+//! rows without their checkpoint, nor a checkpoint without its rows.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use amanat::error::{Error, Result};
+use amanat::rotate::{Pace, Stage};
+
+use super::batch::SealedBatch;
+use super::driver::{Queue, RunObserver, Runner, Step};
+use super::journal::{Journal, Owner, RangeState};
+use super::{Batch, Lane, Position, Recovery, Sql, Store};
+use crate::engine::{Effort, Protector, Rows};
+use crate::tally::Tally;
+
+/// How often a batch is tried.
+const ATTEMPTS: u32 = 8;
+/// How long is waited before the second attempt; twice as long before each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// How often a lane that waits looks whether it shall stop.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// What a store's lanes read.
+type BatchOf<S> = <<S as Store>::Lane as Lane>::Batch;
+
+/// A lane at work.
+pub(super) struct LaneRun<'a, S: Store> {
+    runner: &'a Runner<'a, S>,
+    owner: &'a Owner,
+    observer: &'a dyn RunObserver,
+    lane: S::Lane,
+    pace: Pace,
+    /// Seal on threads of their own.
+    sealers: Vec<Protector<'a>>,
+    /// Check on threads of their own.
+    checkers: Vec<Protector<'a>>,
+    /// Seals what is read again while a transaction is open.
+    mender: Vec<Protector<'a>>,
+}
+
+/// A batch that was sealed or checked and waits to be written.
+struct Ready<B> {
+    batch: B,
+    sealed: SealedBatch,
+}
+
+impl<'a, S: Store> LaneRun<'a, S> {
+    pub(super) fn new(
+        runner: &'a Runner<'a, S>,
+        owner: &'a Owner,
+        pace: Pace,
+        observer: &'a dyn RunObserver,
+    ) -> Result<Self> {
+        let protectors = |count: usize, effort| -> Result<Vec<Protector<'a>>> {
+            let protector = || Protector::new(runner.session, runner.table, effort, runner.source);
+            (0..count).map(|_| protector()).collect()
+        };
+        let threads = runner.options.threads.get();
+        Ok(Self {
+            runner,
+            owner,
+            observer,
+            lane: runner.store.connect()?,
+            pace,
+            sealers: protectors(threads, Effort::SealAndVerify)?,
+            checkers: protectors(threads, Effort::Check)?,
+            mender: protectors(1, Effort::SealAndVerify)?,
+        })
+    }
+
+    /// Works on a range until its stage is done or the run shall stop.
+    pub(super) fn work(&mut self, mut state: RangeState, queue: &Queue) -> Result<()> {
+        let stage = state.stage;
+        let mut protectors =
+            std::mem::take(if stage == Stage::Check { &mut self.checkers } else { &mut self.sealers });
+        let worked = self.batches(&mut state, queue, &mut protectors);
+        *(if stage == Stage::Check { &mut self.checkers } else { &mut self.sealers }) = protectors;
+        if !worked? {
+            return Ok(());
+        }
+        state.position = None;
+        state.stage = if stage == Stage::Rows { Stage::Check } else { Stage::Done };
+        self.attempts(&mut state, None, |this, next| {
+            Journal::new(&mut this.lane).transaction(|journal| journal.checkpoint(this.owner, next))
+        })?;
+        self.observer.step(&Step::Range(&state))
+    }
+
+    /// Works on batches; false if the run shall stop before the range is done.
+    fn batches(
+        &mut self,
+        state: &mut RangeState,
+        queue: &Queue,
+        protectors: &mut [Protector<'a>],
+    ) -> Result<bool> {
+        let seen = if state.stage == Stage::Check { state.checked.rows } else { state.tally.rows };
+        let mut number = seen + 1;
+        let mut read = self.read(state, state.position.clone(), &mut number)?;
+        let mut ready: Option<Ready<BatchOf<S>>> = None;
+        let mut spare = SealedBatch::default();
+        loop {
+            let started = Instant::now();
+            let (batch, mut sealed) = (read.take(), std::mem::take(&mut spare));
+            let written = ready.as_ref().map_or(0, |ready| ready.batch.count());
+            let stops = queue.stops() || self.runner.options.stop.load(Ordering::Relaxed);
+            let (sealing, next) = thread::scope(|scope| {
+                let batch = batch.as_ref().filter(|_| !stops);
+                let sealing = batch.map(|batch| scope.spawn(|| sealed.protect(batch, protectors)));
+                let mut on_this_thread = || {
+                    if let Some(ready) = ready.take() {
+                        spare = self.write(state, queue, ready)?;
+                    }
+                    let last = batch.and_then(|batch| batch.position(batch.count().saturating_sub(1)));
+                    if last.is_some() { self.read(state, last, &mut number) } else { Ok(None) }
+                };
+                let next = on_this_thread();
+                let sealing = sealing.map(|thread| {
+                    thread.join().unwrap_or_else(|_| Err(Error::misuse("a thread that seals has panicked")))
+                });
+                (sealing, next)
+            });
+            read = next?;
+            sealing.transpose()?;
+            if stops {
+                return Ok(false);
+            }
+            let Some(batch) = batch else { return Ok(true) };
+            ready = Some(Ready { batch, sealed });
+            if written > 0 {
+                let wait = self.pace.done(written, started.elapsed());
+                self.wait(state.number, wait, queue)?;
+            }
+        }
+    }
+
+    /// Reads the rows after a position; `None` at the end of the range.
+    fn read(
+        &mut self,
+        state: &RangeState,
+        after: Option<Position>,
+        number: &mut u64,
+    ) -> Result<Option<BatchOf<S>>> {
+        let rows = self.pace.rows();
+        let mut unchanged = state.clone();
+        let batch = self.attempts(&mut unchanged, None, |this, state| {
+            this.lane.read(&state.range, after.as_ref(), rows, *number).map(Some)
+        })?;
+        let Some(batch) = batch.filter(|batch| batch.count() > 0) else { return Ok(None) };
+        *number += u64::try_from(batch.count()).unwrap_or_default();
+        Ok(Some(batch))
+    }
+
+    /// Writes a batch and its checkpoint in one transaction; gives back the room of what was sealed.
+    fn write(
+        &mut self,
+        state: &mut RangeState,
+        queue: &Queue,
+        ready: Ready<BatchOf<S>>,
+    ) -> Result<SealedBatch> {
+        let Ready { batch, sealed } = ready;
+        let last = batch.position(batch.count().saturating_sub(1));
+        let before = state.clone();
+        let mut refused = Vec::new();
+        self.attempts(state, last.as_ref(), |this, next| {
+            let (state, faults) = this.transaction(next, &batch, &sealed)?;
+            *next = state;
+            refused = faults;
+            Ok(())
+        })?;
+        for fault in sealed.faults().chain(&refused) {
+            self.observer.step(&Step::Refused(fault))?;
+        }
+        let mut counts =
+            if state.stage == Stage::Check { state.checked.clone() } else { state.tally.clone() };
+        counts.subtract(if state.stage == Stage::Check { &before.checked } else { &before.tally });
+        self.observer.step(&Step::Batch(&counts, state))?;
+        let request = Journal::new(&mut self.lane).request(self.owner);
+        queue.ask(request?);
+        Ok(sealed)
+    }
+
+    /// The transaction of a batch: its rows, its exceptions, its checkpoint. Gives where the range stands then, and the faults of rows that
+    /// were read again.
+    fn transaction(
+        &mut self,
+        state: &RangeState,
+        batch: &BatchOf<S>,
+        sealed: &SealedBatch,
+    ) -> Result<(RangeState, Vec<Error>)> {
+        self.lane.begin()?;
+        let mut next = state.clone();
+        next.position = batch.position(batch.count().saturating_sub(1));
+        self.refuse(batch, sealed)?;
+        let mut counts = sealed.tally();
+        let faults;
+        if state.stage == Stage::Check {
+            let undone: Vec<usize> = (0..batch.count())
+                .filter(|row| !sealed.is_refused(*row) && sealed.needs_work(*row))
+                .collect();
+            next.checked.add(&counts);
+            faults = self.mend(batch, &undone, &mut next.tally, Mending::Late)?;
+        } else {
+            let written = self.lane.write(batch, sealed)?;
+            counts.masked += written.masked;
+            let primary = self.runner.session.primary();
+            written.lost.iter().for_each(|row| sealed.uncount(*row, primary, &mut counts));
+            faults = self.mend(batch, &written.lost, &mut counts, Mending::Lost)?;
+            next.tally.add(&counts);
+        }
+        Journal::new(&mut self.lane).checkpoint(self.owner, &next)?;
+        self.lane.commit()?;
+        Ok((next, faults))
+    }
+
+    /// Reads rows again that others have changed, keeps others from changing them, and works on them.
+    fn mend(
+        &mut self,
+        batch: &BatchOf<S>,
+        rows: &[usize],
+        counts: &mut Tally,
+        mending: Mending,
+    ) -> Result<Vec<Error>> {
+        let positions: Vec<Position> = rows.iter().filter_map(|row| batch.position(*row)).collect();
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let again = self.lane.read_locked(&positions, 1)?;
+        let mut sealed = SealedBatch::default();
+        sealed.protect(&again, &mut self.mender)?;
+        let written = self.lane.write(&again, &sealed)?;
+        if !written.lost.is_empty() {
+            return Err(Error::misuse("rows that were locked have changed; nothing of this batch was kept"));
+        }
+        let mut made = sealed.tally();
+        made.masked += written.masked;
+        let gone = positions.len().saturating_sub(again.count());
+        match mending {
+            Mending::Lost => {
+                made.read_again = made.rows;
+                made.gone = u64::try_from(gone).unwrap_or_default();
+            }
+            Mending::Late => made.keep_changes(),
+        }
+        counts.add(&made);
+        self.refuse(&again, &sealed)?;
+        Ok(sealed.into_faults())
+    }
+
+    /// Notes the refused rows of a batch in the journal.
+    fn refuse(&mut self, batch: &BatchOf<S>, sealed: &SealedBatch) -> Result<()> {
+        let first = batch.number(0);
+        let mut journal = Journal::new(&mut self.lane);
+        for row in (0..batch.count()).filter(|row| sealed.is_refused(*row)) {
+            let number = first + u64::try_from(row).unwrap_or_default();
+            let faults: Vec<&Error> = sealed.faults().filter(|fault| fault.row() == Some(number)).collect();
+            if let Some(position) = batch.position(row) {
+                journal.refuse(self.owner, &position, &faults)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does something that may be tried again: after a rollback, or over a new connection. `last` is the position that the range has if what
+    /// was tried was committed although its connection broke.
+    fn attempts<T: Default>(
+        &mut self,
+        state: &mut RangeState,
+        last: Option<&Position>,
+        mut work: impl FnMut(&mut Self, &mut RangeState) -> Result<T>,
+    ) -> Result<T> {
+        let mut wait = FIRST_WAIT;
+        for attempt in 1.. {
+            let error = match work(self, state) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            // The connection may be gone with its transaction.
+            drop(self.lane.rollback());
+            let recovery = self.runner.store.recovery(&error);
+            if recovery == Recovery::Stop || attempt == ATTEMPTS {
+                return Err(error);
+            }
+            self.observer.step(&Step::Again(&error))?;
+            self.pace.failed();
+            thread::sleep(wait);
+            wait *= 2;
+            if recovery == Recovery::Reconnect {
+                match self.runner.store.connect() {
+                    Ok(lane) => self.lane = lane,
+                    Err(_) => continue,
+                }
+                if last.is_some() {
+                    let stored = Journal::new(&mut self.lane).range(self.owner, state.number)?;
+                    if stored.position.as_ref() == last {
+                        *state = stored;
+                        return Ok(T::default());
+                    }
+                }
+            }
+        }
+        Err(Error::misuse("no attempt was made"))
+    }
+
+    /// Waits so that the rate stays under its cap, and gives signs of life meanwhile.
+    fn wait(&mut self, part: i64, wait: Duration, queue: &Queue) -> Result<()> {
+        let end = Instant::now() + wait;
+        let mut beat = Instant::now() + self.runner.options.lease.beat();
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if queue.stops() || self.runner.options.stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            thread::sleep(left.min(GLANCE));
+            if Instant::now() >= beat {
+                beat = Instant::now() + self.runner.options.lease.beat();
+                queue.ask(Journal::new(&mut self.lane).beat(self.owner, part)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why rows are read again.
+#[derive(Clone, Copy)]
+enum Mending {
+    /// They changed between reading and writing.
+    Lost,
+    /// The check found them undone.
+    Late,
+}
