@@ -199,8 +199,17 @@ impl Error {
         )
     }
 
-    pub(crate) fn altered(message: impl Into<Cow<'static, str>>) -> Self {
+    /// An error of data that does not open once a key was used: one answer for wrong key, wrong place and altered bytes. `message` must hold no
+    /// personal data.
+    #[must_use]
+    pub fn altered(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Unauthentic, message)
+    }
+
+    /// An error of data that names a key which is not at hand. `message` must hold no personal data.
+    #[must_use]
+    pub fn no_such_key(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::UnknownKey, message)
     }
 
     pub(crate) fn rollback(message: impl Into<Cow<'static, str>>) -> Self {
