@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random bytes of the operating system, and their expansion over one batch.
 //!
-//! Nothing drawn here outlives the call that drew it, so a forked process or a cloned machine repeats nothing (SPEC 12).
+//! Nothing drawn here outlives the call that drew it, so a forked process or a cloned machine repeats nothing (SPEC 13).
 
 use aes::Aes256Enc;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};

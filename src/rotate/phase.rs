@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The states of a run, of its ranges and of its lock.
 //!
-//! Owns which state may follow which (SPEC 13.2). Never decides that a row is done.
+//! Owns which state may follow which (SPEC 11.2). Never decides that a row is done.
 
 use core::fmt;
 use core::str::FromStr;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The plan of a run, as it is stored beside the table.
 //!
-//! Owns SPEC 13.3. Never holds a value, a record id or a secret.
+//! Owns SPEC 11.3. Never holds a value, a record id or a secret.
 
 use core::fmt;
 use core::str::FromStr;

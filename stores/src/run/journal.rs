@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The journal of runs: three small tables beside the table that is worked on (SPEC 13.4).
+//! The journal of runs: three small tables beside the table that is worked on (SPEC 11.4).
 //!
 //! Owns every statement that touches them, and the lock. A batch's rows and its checkpoint are committed together, and only by the owner of the
 //! run. Never decides what is done with a row.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One lane of a run: reads, seals and writes the rows of a range, batch by batch (SPEC 13.5).
+//! One lane of a run: reads, seals and writes the rows of a range, batch by batch (SPEC 11.5).
 //!
 //! Owns the transaction of a batch. Threads seal one batch while the connection writes the one before it and reads the one after it. Never commits
 //! rows without their checkpoint, nor a checkpoint without its rows.

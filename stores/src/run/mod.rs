@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs over live tables: plan, run, verify, done; stopped and resumed at any moment (SPEC 13).
+//! Runs over live tables: plan, run, verify, done; stopped and resumed at any moment (SPEC 11).
 //!
 //! Owns the order of steps, and what an adapter of a database must give. Opens no file, socket or clock: a [`Store`] does. Never overwrites
 //! a row that is no longer what was read, never counts a row twice.
