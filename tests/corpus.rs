@@ -23,6 +23,7 @@ const TARGETS: &[(&str, Body)] = &[
     ("normal_form", fuzz_bodies::normal_form),
     ("open_right_key", fuzz_bodies::open_right_key),
     ("open_wrong_key", fuzz_bodies::open_wrong_key),
+    ("run_plan", fuzz_bodies::run_plan),
     ("schema", fuzz_bodies::schema),
     ("stream", fuzz_bodies::stream),
     ("surrogates", fuzz_bodies::surrogates),

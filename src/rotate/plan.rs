@@ -166,16 +166,17 @@ impl RunPlan {
             ));
         }
         let form: Form = serde_json::from_str(text).map_err(malformed)?;
+        let name = |text: &str| Name::new(text).map_err(|error| Error::malformed(error.message().to_owned()));
         let plan = Self {
             id: form.id.parse()?,
             verb: form.verb,
-            registry: Name::new(&form.registry)?,
-            table: Name::new(&form.table)?,
+            registry: name(&form.registry)?,
+            table: name(&form.table)?,
             store_table: form.store_table,
             schema: form.schema,
             former_schema: form.former_schema,
             source: form.source,
-            remade: form.remade.iter().map(|name| Name::new(name)).collect::<Result<_>>()?,
+            remade: form.remade.iter().map(|text| name(text)).collect::<Result<_>>()?,
             primary: form.primary.parse()?,
             planned: form.planned.parse()?,
         };

@@ -22,6 +22,7 @@ mod forms;
 mod indexes;
 mod keyrings;
 mod opening;
+mod runs;
 mod tokens;
 
 pub(super) use exchange::Translated;
@@ -29,7 +30,7 @@ pub(super) use keyrings::kek;
 pub(super) use opening::{Opening, tokens as reversible_tokens};
 pub(super) use tokens::Case;
 
-const KINDS: [(&str, usize); 19] = [
+const KINDS: [(&str, usize); 20] = [
     ("derived-key", 14),
     ("envelope-parse", 22),
     ("envelope-text", 13),
@@ -45,6 +46,7 @@ const KINDS: [(&str, usize); 19] = [
     ("open-token", 12),
     ("pae", 5),
     ("receipt", 19),
+    ("run-plan", 21),
     ("token", 94),
     ("token-text", 45),
     ("translation", 18),
@@ -54,13 +56,13 @@ const CLASSES: [(&str, usize); 10] = [
     ("expired", 2),
     ("key-unusable", 25),
     ("limit", 33),
-    ("malformed", 204),
+    ("malformed", 220),
     ("rollback", 3),
     ("schema", 25),
-    ("success", 264),
+    ("success", 268),
     ("unauthentic", 86),
     ("unknown-key", 8),
-    ("unsupported", 24),
+    ("unsupported", 25),
 ];
 
 #[test]
@@ -119,6 +121,7 @@ fn run(v: &Vector, engine: Engine) -> Result<()> {
         "ff1" => exchange::ff1(v),
         "translation" => exchange::translation(v),
         "receipt" => exchange::receipt(v),
+        "run-plan" => runs::plan(v),
         other => panic!("{}: kind {other}", v.name),
     }
 }

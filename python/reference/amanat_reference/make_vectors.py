@@ -787,10 +787,11 @@ def make_pins(files: Files) -> None:
 
 def make(folder: str) -> int:
     """Write every file; returns how many."""
-    from . import make_surrogates  # it uses this module's helpers
+    from . import make_runs, make_surrogates  # they use this module's helpers
     files: Files = {}
     for part in (make_small, make_values, make_grammar, make_open, make_open_refused, make_token,
-                 make_keyrings, make_keyrings_refused, make_pins, *make_surrogates.PARTS):
+                 make_keyrings, make_keyrings_refused, make_pins, *make_surrogates.PARTS,
+                 *make_runs.PARTS):
         part(files)
     for name, data in files.items():
         with open(os.path.join(folder, name), "wb") as file:

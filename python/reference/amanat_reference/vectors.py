@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from typing import Callable, Dict, List, Tuple
 
-from . import aead, envelope, keyring, keys, surrogates, value
+from . import aead, envelope, keyring, keys, run_plan, surrogates, value
 from .errors import Refusal
 from .value import Value
 from .vector import Mismatch, Vector
@@ -146,11 +146,17 @@ def _keyring(v: Vector) -> None:
         raise Mismatch("the keys are not those listed")
 
 
+def _run_plan(v: Vector) -> None:
+    plan = run_plan.parse(v.file)
+    v.same("id", plan["id"])
+    v.same("primary", plan["primary"])
+
+
 KINDS: Dict[str, Callable[[Vector], None]] = {
     "pae": _pae, "key-id": _key_id, "derived-key": _derived_key, "value": _value,
     "envelope-parse": _envelope_parse, "envelope-text": _envelope_text, "open": _open,
     "open-token": _open_token, "keyring": _keyring, "keyring-pin": _keyring,
-    **surrogates.KINDS,
+    "run-plan": _run_plan, **surrogates.KINDS,
 }
 
 
