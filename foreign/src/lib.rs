@@ -3,10 +3,52 @@
 //!
 //! Owns the trait [`Opener`] and, with the feature `formats`, the formats of known tools. Never seals: nothing here makes a ciphertext.
 
+#[cfg(feature = "formats")]
+mod aead;
+#[cfg(feature = "formats")]
+mod limits;
+#[cfg(feature = "formats")]
+mod reader;
+#[cfg(feature = "formats")]
+mod text;
+
+#[cfg(feature = "formats")]
+mod fernet;
+#[cfg(feature = "formats")]
+mod lockbox;
+#[cfg(feature = "formats")]
+mod pgcrypto;
+#[cfg(feature = "formats")]
+mod rails;
+#[cfg(feature = "formats")]
+mod tink;
+#[cfg(feature = "formats")]
+mod vault;
+
+#[cfg(feature = "formats")]
+mod format;
+
 use core::fmt;
 
 use amanat::error::Result;
 use zeroize::Zeroizing;
+
+#[cfg(feature = "formats")]
+pub use fernet::{Fernet, MAX_FERNET_KEYS};
+#[cfg(feature = "formats")]
+pub use format::{Format, open};
+#[cfg(feature = "formats")]
+pub use limits::{MAX_KEY_FILE_BYTES, MAX_PLAINTEXT_BYTES, MAX_STORED_BYTES};
+#[cfg(feature = "formats")]
+pub use lockbox::Lockbox;
+#[cfg(feature = "formats")]
+pub use pgcrypto::{MAX_PASSPHRASE_BYTES, Pgcrypto};
+#[cfg(feature = "formats")]
+pub use rails::{MAX_RAILS_KEYS, Rails};
+#[cfg(feature = "formats")]
+pub use tink::{MAX_TINK_KEYS, Tink};
+#[cfg(feature = "formats")]
+pub use vault::Vault;
 
 /// Opens the values of one column that another tool sealed. One that serves several threads.
 ///
@@ -20,7 +62,8 @@ pub trait Opener: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `Malformed`, `Unsupported`, `Limit` and `UnknownKey` from what can be read without a key; `Unauthentic`, and nothing more precise,
-    /// once a key was used. No message holds a value.
+    /// once a key was used. A value that was found authentic may still be refused by `Limit` or `Unsupported`: it inflates to too much. No
+    /// message holds a value.
     fn open(&self, stored: &[u8], origin: &Origin<'_>) -> Result<Zeroizing<Vec<u8>>>;
 }
 
