@@ -121,6 +121,7 @@ impl Opener for Rails {
         let text = match &headers.k {
             None => payload.open(&key.cipher)?,
             Some(sealed) => {
+                check_text_encoding(sealed.h.e.as_deref())?;
                 let sealed = Sealed::decode(&sealed.p, &sealed.h.iv, &sealed.h.at)?;
                 let own = Aead::aes_256_gcm(&sealed.open(&key.cipher)?).ok_or_else(unauthentic)?;
                 payload.open(&own)?
@@ -236,8 +237,7 @@ struct DataKeyHeaders {
     iv: String,
     at: String,
     /// Rails notes here that the key is bytes.
-    #[serde(rename = "e")]
-    _e: Option<String>,
+    e: Option<String>,
 }
 
 /// Most primary keys of a key file: each costs 65,536 rounds when the file is read.

@@ -46,17 +46,18 @@ pub(crate) fn base64url(text: &[u8]) -> Result<Vec<u8>> {
     URL_SAFE.decode(text).map_err(|_| Error::malformed("not base64url with padding, in its one form"))
 }
 
-/// Pairs of hexadecimal digits of either case.
+/// Pairs of hexadecimal digits, of one case throughout.
 pub(crate) fn hex(text: &[u8]) -> Result<Vec<u8>> {
+    let wrong = || Error::malformed("not pairs of hexadecimal digits of one case");
+    if text.iter().any(u8::is_ascii_lowercase) && text.iter().any(u8::is_ascii_uppercase) {
+        return Err(wrong());
+    }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.chunks(2).map(|pair| match *pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    });
-    // Collected into a buffer of the final length, so that none is left behind by growing.
+    // A buffer of the final length, so that none is left behind by growing: the text may be a key.
     let mut bytes = Vec::with_capacity(text.len() / 2);
-    for byte in pairs {
-        bytes.push(byte.ok_or_else(|| Error::malformed("not pairs of hexadecimal digits"))?);
+    for pair in text.chunks(2) {
+        let &[high, low] = pair else { return Err(wrong()) };
+        bytes.push(digit(high).ok_or_else(wrong)? << 4 | digit(low).ok_or_else(wrong)?);
     }
     Ok(bytes)
 }
@@ -212,8 +213,8 @@ mod tests {
             assert!(base64(bad).is_err(), "{bad:?}");
         }
         assert_eq!(base64(b"/+8=").unwrap(), base64url(b"_-8=").unwrap());
-        assert_eq!(hex(b"00fFa9").unwrap(), [0, 0xff, 0xa9]);
-        assert!(hex(b"0").is_err() && hex(b"0g").is_err() && hex(b"+1").is_err());
+        assert_eq!(hex(b"00ffa9").unwrap(), hex(b"00FFA9").unwrap());
+        assert!(hex(b"00fFa9").is_err() && hex(b"0").is_err() && hex(b"0g").is_err() && hex(b"+1").is_err());
     }
 
     #[test]
