@@ -210,8 +210,7 @@ impl SqliteFinder {
     pub fn find(&mut self, values: &[&str]) -> Result<FindReport> {
         let terms = self.finder.terms(values)?;
         let (Finder { scanner, matcher, .. }, lookup) = (&mut self.finder, &self.lookup);
-        let found = lookup.rows(&terms)?;
-        let rows = found.as_rows();
+        let rows = lookup.rows(&terms)?;
         (0..rows.count()).try_for_each(|row| matcher.check(scanner, &rows, row))?;
         let mut report = matcher.take_report();
         report.not_searchable = self.not_searchable;

@@ -98,6 +98,11 @@ impl<'a> KeyringSession<'a> {
         self.remade.contains(name)
     }
 
+    /// The time, by the clock that was passed in.
+    pub(crate) fn now(&self) -> Result<Timestamp> {
+        (self.clock)()
+    }
+
     /// All keys that were named with [`with_break_glass`](Self::with_break_glass).
     #[must_use]
     pub fn break_glass(&self) -> Vec<KeyId> {

@@ -459,7 +459,7 @@ fn a_file_whose_rowids_might_change_is_not_rebuilt() {
     }
 }
 
-/// Adds a row behind the run, once.
+/// Adds a row behind the run.
 struct Adds<'a>(&'a Path);
 
 impl Observer for Adds<'_> {
@@ -474,18 +474,88 @@ impl Observer for Adds<'_> {
 }
 
 #[test]
-fn rows_that_are_added_behind_the_run_are_told() {
+fn rows_that_are_added_behind_the_run_are_sealed_when_it_checks_and_later_ones_are_told() {
     let registry = Registry::new();
     let file = registry.folder.path().join("people.db");
     fill(&file, "", 20);
     let run = || {
         let task = Task::Protect(Effort::SealAndVerify);
         registry.with_plan(&people("text"), task, 1, |plan| {
-            sqlite::protect(plan, &file, "people", Cleaning::Vacuum, &mut Adds(&file)).unwrap().warnings
+            sqlite::protect(plan, &file, "people", Cleaning::Vacuum, &mut Adds(&file)).unwrap()
         })
     };
-    assert_eq!(run(), ["rows were added while the run went on; run again"]);
-    assert!(run().is_empty());
+    let first = run();
+    assert!(first.warnings.is_empty() && first.tally.late == 1, "{first:?}");
+    let connection = Connection::open(&file).unwrap();
+    let late = |id: i64| -> String {
+        connection.query_row("SELECT name FROM people WHERE id = ?1", [id], |row| row.get(0)).unwrap()
+    };
+    assert!(late(-99).starts_with("amn1."));
+    // The last moment of a run at which a row can be added.
+    connection
+        .execute_batch(
+            "CREATE TRIGGER t AFTER UPDATE OF stage ON amanat_run_range WHEN NEW.stage = 'done'
+             BEGIN INSERT OR IGNORE INTO people (id, name) VALUES (-100, 'later'); END",
+        )
+        .unwrap();
+    let second = run();
+    assert_eq!(second.warnings, ["rows were added while the run went on; run again"]);
+    assert_eq!(late(-100), "later");
+    let third = run();
+    assert!(third.warnings.is_empty() && third.tally.sealed == 6, "{third:?}");
+}
+
+/// Stops a run after so many refused rows.
+struct Stops(u32);
+
+impl Observer for Stops {
+    fn refused(&mut self, _: &Error) -> Result<()> {
+        self.0 = self.0.checked_sub(1).ok_or_else(|| Error::misuse("stopped by the test"))?;
+        Ok(())
+    }
+
+    fn progress(&mut self, _rows: u64, _input_bytes: u64) {}
+}
+
+#[test]
+fn a_run_that_was_stopped_is_gone_on_with_and_one_for_another_key_is_given_up() {
+    let registry = Registry::new();
+    let file = registry.folder.path().join("people.db");
+    fill(&file, "", 2_500);
+    let schema = people("text");
+    let connection = Connection::open(&file).unwrap();
+    // The first batch has 1,000 rows; the row that is refused is in the second.
+    connection.execute("UPDATE people SET born = 'never' WHERE id = 4501", []).unwrap();
+    let stopped = || {
+        let task = Task::Protect(Effort::SealAndVerify);
+        registry.with_plan(&schema, task, 1, |plan| {
+            sqlite::protect(plan, &file, "people", Cleaning::Keep, &mut Stops(0)).unwrap_err()
+        })
+    };
+    let runs = || -> Vec<String> {
+        let mut runs = connection.prepare("SELECT phase FROM amanat_run ORDER BY rowid").unwrap();
+        runs.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    };
+    assert!(stopped().to_string().contains("stopped by the test"));
+    assert_eq!(runs(), ["running"]);
+    let (report, seen) = protect(&registry, &file, &schema);
+    let report = report.unwrap();
+    assert_eq!((report.tally.rows, report.tally.refused_rows), (dump(&file).len() as u64, 1), "{seen:?}");
+    assert_eq!(runs(), ["done"]);
+    connection.execute("UPDATE people SET born = NULL WHERE id = 4501", []).unwrap();
+    connection.execute("UPDATE people SET children = 'many' WHERE id = 4504", []).unwrap();
+    stopped();
+    registry.rotate();
+    let (report, _) = protect(&registry, &file, &schema);
+    assert_eq!(report.unwrap().tally.refused_rows, 1);
+    assert_eq!(runs(), ["done", "cancelled", "done"]);
+    let copy = registry.folder.path().join("copy.db");
+    reveal(&registry, &file, &schema, &copy).0.unwrap();
+    let ours = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'amanat%'";
+    let count = |file: &Path| -> i64 {
+        Connection::open(file).unwrap().query_row(ours, [], |row| row.get(0)).unwrap()
+    };
+    assert!(count(&file) > 3 && count(&copy) == 0, "the journal is not of the copy");
 }
 
 #[test]

@@ -11,6 +11,9 @@ use super::sql::{Parameter, Sql, SqlCell};
 use super::{KeyRange, Position};
 use crate::tally::Tally;
 
+/// The tables of the journal.
+pub(crate) const JOURNAL_TABLES: [&str; 3] = ["amanat_run", "amanat_run_range", "amanat_run_exception"];
+
 /// A run as the journal holds it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

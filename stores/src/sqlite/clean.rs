@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::run::journal::JOURNAL_TABLES;
+
 /// How long the readers of a write-ahead log are waited for. Those that stay longer are services, and the user has to stop them.
 const READER_PATIENCE: Duration = Duration::from_secs(2);
 /// Ordinary tables whose rowids `VACUUM` may change: those that neither name the rowid by an INTEGER PRIMARY KEY, which is a primary key
-/// without an index of its own, nor do without one.
+/// without an index of its own, nor do without one. Nothing stores rowids of the journal, whose tables are bound as a JSON list.
 const UNNAMED_ROWIDS: &str = "SELECT count(*) FROM pragma_table_list AS t
     WHERE t.schema = 'main' AND t.type = 'table' AND t.wr = 0 AND t.name NOT LIKE 'sqlite@_%' ESCAPE '@'
+    AND t.name NOT IN (SELECT value FROM json_each(?1))
     AND (NOT EXISTS (SELECT 1 FROM pragma_table_info(t.name) WHERE pk > 0)
         OR EXISTS (SELECT 1 FROM pragma_index_list(t.name) WHERE origin = 'pk'))";
 
@@ -37,7 +40,8 @@ fn rebuild(connection: &Connection, changed: bool, warnings: &mut Vec<String>) -
     if !changed && free == 0 {
         return Ok(());
     }
-    let unnamed: i64 = connection.query_row(UNNAMED_ROWIDS, [], |row| row.get(0))?;
+    let ours = format!("[\"{}\"]", JOURNAL_TABLES.join("\",\""));
+    let unnamed: i64 = connection.query_row(UNNAMED_ROWIDS, [ours], |row| row.get(0))?;
     if unnamed == 0 {
         return connection.execute_batch("VACUUM");
     }

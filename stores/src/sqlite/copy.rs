@@ -4,19 +4,23 @@
 //! Owns the copy until it is whole. Never writes to the source.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use amanat::error::{Error, Result};
 use rusqlite::config::DbConfig;
-use rusqlite::types::Value;
+use rusqlite::types::ValueRef as SqlRef;
 use rusqlite::{Connection, OpenFlags};
 
-use super::rows::{self, SqlRow, SqlRows};
+use super::fault::failed;
+use super::rows::{self, SqliteBatch};
 use super::table::SqlTable;
-use super::{Change, SqliteReport, failed, open, read_batch, write};
+use super::write::{Change, New, Writer};
+use super::{SqliteReport, batches, open};
 use crate::columns::Role;
 use crate::durable::{Access, PartFile};
 use crate::engine::Rows;
 use crate::reveal::{Revealer, Shown};
+use crate::run::journal::JOURNAL_TABLES;
 use crate::stream::{Observer, Plan, Task};
 use crate::tally::Tally;
 
@@ -41,21 +45,19 @@ pub fn reveal(
     SqlTable::read(&source, sql_table, plan.table)?;
     let path = part.path().to_str().ok_or_else(|| Error::misuse("the path of the copy is not UTF-8"))?;
     source.execute("VACUUM INTO ?1", [path]).map_err(failed)?;
-    let mut copy = open(part.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let copy = open(part.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // A trigger of the source could change what is shown while it is written.
     copy.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map_err(failed)?;
     // The copy is thrown away if anything fails, so its journal needs no file.
     copy.pragma_update(None, "journal_mode", "MEMORY").map_err(failed)?;
-    let table = SqlTable::read(&copy, sql_table, plan.table)?;
+    forget_runs(&copy)?;
+    let table = Arc::new(SqlTable::read(&copy, sql_table, plan.table)?);
     let mut total = Tally::default();
-    let (mut after, mut next) = (None, 1);
-    loop {
-        let batch = read_batch(&copy, &table, after.as_deref(), next)?;
-        let Some(last) = batch.last() else { break };
-        (after, next) = (Some(last.key.clone()), last.number + 1);
-        reveal_batch(&mut copy, &table, &mut revealer, &batch, &mut total, observer)?;
+    batches(&copy, &table, |batch| {
+        reveal_batch(&copy, &mut revealer, batch, &mut total, observer)?;
         observer.progress(total.rows, 0);
-    }
+        Ok(())
+    })?;
     // What was overwritten takes no room any more.
     copy.execute_batch("VACUUM").map_err(failed)?;
     copy.close().map_err(|(_, error)| failed(error))?;
@@ -63,64 +65,68 @@ pub fn reveal(
     Ok(SqliteReport { tally: total, warnings: Vec::new() })
 }
 
+/// The journal of runs is of the source, not of the copy.
+fn forget_runs(copy: &Connection) -> Result<()> {
+    let drop = |table: &&str| format!("DROP TABLE IF EXISTS {table};");
+    copy.execute_batch(&JOURNAL_TABLES.iter().map(drop).collect::<String>()).map_err(failed)
+}
+
 fn reveal_batch(
-    copy: &mut Connection,
-    table: &SqlTable,
+    copy: &Connection,
     revealer: &mut Revealer,
-    batch: &[SqlRow],
+    batch: &SqliteBatch,
     total: &mut Tally,
     observer: &mut dyn Observer,
 ) -> Result<()> {
-    let rows = SqlRows { table, rows: batch };
-    let mut changes = Vec::with_capacity(batch.len());
-    for (position, row) in batch.iter().enumerate() {
+    let transaction = copy.unchecked_transaction().map_err(failed)?;
+    let (mut writer, mut change) = (Writer::new(copy, batch), Change::default());
+    for row in 0..batch.count() {
         total.rows += 1;
         let mut faults = Vec::new();
-        let change = reveal_row(&rows, position, row, revealer, total, &mut faults);
+        reveal_row(batch, row, &mut change, revealer, total, &mut faults);
         total.refused_rows += u64::from(!faults.is_empty());
+        let refused = !faults.is_empty();
         for fault in faults {
-            observer.refused(&fault.at_row(row.number))?;
+            observer.refused(&fault.at_row(batch.number(row)))?;
         }
-        changes.extend(change.filter(|change| !change.places.is_empty()));
+        if !refused && !change.places.is_empty() && !writer.write(row, &change)? {
+            return Err(Error::misuse("a row of the copy is not what was read from it"));
+        }
     }
-    if write(copy, table, &changes)?.is_empty() {
-        return Ok(());
-    }
-    Err(Error::misuse("a row of the copy is not what was read from it"))
+    drop(writer);
+    transaction.commit().map_err(failed)
 }
 
-/// What a row shows; `None` if a cell of it cannot be shown.
-fn reveal_row<'a>(
-    rows: &SqlRows<'_>,
-    position: usize,
-    row: &'a SqlRow,
+/// What a row shows; faults are why cells of it cannot be shown.
+fn reveal_row(
+    batch: &SqliteBatch,
+    row: usize,
+    change: &mut Change<'_>,
     revealer: &mut Revealer,
     tally: &mut Tally,
     faults: &mut Vec<Error>,
-) -> Option<Change<'a>> {
-    let record = rows.record(position).map_err(|error| faults.push(error)).ok()?;
-    let mut change = Change::new(row);
-    for (place, role) in rows.table.roles.iter().enumerate() {
-        if matches!(role, Role::Surrogate(_)) && row.cells.get(place) != Some(&Value::Null) {
+) {
+    change.clear();
+    let record = match batch.record(row) {
+        Ok(record) => record,
+        Err(error) => return faults.push(error),
+    };
+    for (place, role) in batch.table.roles.iter().enumerate() {
+        if matches!(role, Role::Surrogate(_)) && batch.value(row, place).ok() != Some(SqlRef::Null) {
             // Terms and tokens beside values would tell whoever sees both the values of other rows and files.
-            change.places.push(place);
-            change.values.push(Value::Null);
+            change.push(place, New::Null);
         }
         let Role::Sealed(field, _) = role else { continue };
-        let stored = rows.cell(position, *field);
+        let stored = batch.cell(row, *field);
         let shown = stored.and_then(|stored| match revealer.show(*field, &record, stored, tally)? {
             Shown::AsStored => Ok(None),
-            Shown::Absent => Ok(Some(Value::Null)),
-            Shown::Mask(mask) => Ok(Some(Value::Text(mask.as_str().to_owned()))),
-            Shown::Value(value) => rows::plain(value).map(Some),
+            Shown::Absent => Ok(Some(New::Null)),
+            Shown::Mask(mask) => Ok(Some(New::Text(mask.as_str().to_owned().into()))),
+            Shown::Value(value) => rows::plain(value).map(New::Value).map(Some),
         });
         match shown {
-            Ok(new) => {
-                change.places.extend(new.is_some().then_some(place));
-                change.values.extend(new);
-            }
+            Ok(new) => new.into_iter().for_each(|new| change.push(place, new)),
             Err(error) => faults.push(error),
         }
     }
-    faults.is_empty().then_some(change)
 }

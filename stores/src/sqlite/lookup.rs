@@ -5,38 +5,29 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use amanat::error::{Error, Result};
 use amanat::index::IndexTerm;
 use amanat::schema::{Encoding, IndexPolicy, TableSchema};
-use rusqlite::types::Value;
+use rusqlite::types::ValueRef as SqlRef;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
-use super::rows::{self, KeyPart, SqlRow, SqlRows};
+use super::fault::failed;
+use super::open;
+use super::rows::{self, SqliteBatch};
 use super::table::{self, QueryPlan, SqlTable};
-use super::{failed, open};
+use crate::engine::Rows;
 
 /// A table open for looking up rows by one of its indexes.
 pub(crate) struct Lookup {
     connection: Connection,
-    table: SqlTable,
+    table: Arc<SqlTable>,
     /// Quoted column of the index.
     cell: String,
     /// Name of the index's column.
     column: String,
     sql: String,
-}
-
-/// The rows of a lookup.
-pub(crate) struct LookupRows<'a> {
-    table: &'a SqlTable,
-    rows: Vec<SqlRow>,
-}
-
-impl LookupRows<'_> {
-    pub(crate) fn as_rows(&self) -> SqlRows<'_> {
-        SqlRows { table: self.table, rows: &self.rows }
-    }
 }
 
 impl Lookup {
@@ -73,23 +64,24 @@ impl Lookup {
             ))
         })?;
         let sql = table.select_terms(&cell, terms);
-        Ok(Self { connection, table, cell, column: index.column().to_owned(), sql })
+        Ok(Self { connection, table: Arc::new(table), cell, column: index.column().to_owned(), sql })
     }
 
     /// The rows of any of the terms.
-    pub(crate) fn rows(&self, terms: &[IndexTerm]) -> Result<LookupRows<'_>> {
+    pub(crate) fn rows(&self, terms: &[IndexTerm]) -> Result<SqliteBatch> {
         let mut statement = self.connection.prepare_cached(&self.sql).map_err(failed)?;
         let terms = terms.iter().map(|term| rows::term(term, self.table.encoding));
         let mut found = statement.query(params_from_iter(terms)).map_err(failed)?;
-        let mut rows = Vec::new();
+        let mut batch = SqliteBatch::new(&self.table, 0);
         while let Some(row) = found.next().map_err(failed)? {
-            let mut row = SqlRow::read(row, &self.table, 1 + rows.len() as u64)?;
-            if let [KeyPart::Value(Value::Integer(rowid))] = row.key.as_slice() {
-                row.number = u64::try_from(*rowid).unwrap_or(row.number);
-            }
-            rows.push(row);
+            batch.push(row, 1 + u64::try_from(batch.count()).unwrap_or_default())?;
+            let rowid = match batch.key(batch.count() - 1).collect::<Vec<_>>().as_slice() {
+                [SqlRef::Integer(rowid)] => u64::try_from(*rowid).ok(),
+                _ => None,
+            };
+            rowid.into_iter().for_each(|rowid| batch.number_last(rowid));
         }
-        Ok(LookupRows { table: &self.table, rows })
+        Ok(batch)
     }
 
     /// Number of rows that have values and no term, or one that no lookup finds: of another length, of a key that does not open, or in

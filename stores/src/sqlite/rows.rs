@@ -4,111 +4,168 @@
 //! Owns the reading of cells. Never converts one storage class to another.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use amanat::RecordId;
-use amanat::envelope::{self, Envelope, looks_like_envelope, looks_like_text_form};
+use amanat::envelope::{Envelope, looks_like_envelope, looks_like_text_form};
 use amanat::error::{Error, Result};
 use amanat::index::IndexTerm;
 use amanat::schema::{Encoding, ValueType};
-use amanat::surrogate::{StoredSurrogate, Surrogate};
+use amanat::surrogate::StoredSurrogate;
 use amanat::value::ValueRef;
-use rusqlite::ToSql;
-use rusqlite::types::{ToSqlOutput, Value, ValueRef as SqlRef};
+use rusqlite::types::{Value, ValueRef as SqlRef};
 
-use super::failed;
+use super::fault::failed;
+use super::position::{KeyPart, to_position};
 use super::table::SqlTable;
 use crate::cell::Stored;
 use crate::columns::Role;
 use crate::engine::Rows;
+use crate::run::{Batch, Position};
 use crate::scan::{ScanRows, no_such_field};
 use crate::text_value;
 
-/// A part of a row's key. It goes back into queries byte by byte: were a text that is not UTF-8 lost, the rows after it would be too.
-#[derive(Clone, Debug)]
-pub(super) enum KeyPart {
-    Value(Value),
-    NotUtf8(Vec<u8>),
+/// Rows as they were read; owns them. All their bytes stand in one piece of memory.
+pub struct SqliteBatch {
+    pub(super) table: Arc<SqlTable>,
+    rows: Vec<SqlRow>,
+    /// Values of all rows, one row after the other: its key, its record id, its cells.
+    values: Vec<Held>,
+    /// Columns of the record id as text, one row after the other.
+    record_texts: Vec<Option<Span>>,
+    bytes: Vec<u8>,
 }
 
-impl ToSql for KeyPart {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        match self {
-            Self::Value(value) => value.to_sql(),
-            Self::NotUtf8(text) => Ok(ToSqlOutput::Borrowed(SqlRef::Text(text))),
-        }
-    }
-}
-
-/// A row as it was read.
-#[derive(Debug)]
-pub(super) struct SqlRow {
-    /// Number of the row in the run, from 1.
-    pub(super) number: u64,
-    pub(super) key: Vec<KeyPart>,
-    pub(super) record: Vec<Value>,
-    pub(super) cells: Vec<Value>,
-    record_texts: Option<Vec<String>>,
+struct SqlRow {
+    number: u64,
+    /// A cell or a part of the record id is a TEXT that is not UTF-8. It is never written back: the row is refused.
     not_utf8: bool,
 }
 
-impl SqlRow {
-    pub(super) fn read(row: &rusqlite::Row<'_>, table: &SqlTable, number: u64) -> Result<Self> {
+/// A value, or where its bytes are.
+#[derive(Clone, Copy)]
+enum Held {
+    Blob(Span),
+    Integer(i64),
+    Null,
+    Real(f64),
+    Text(Span),
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    length: usize,
+}
+
+impl SqliteBatch {
+    /// An empty batch with room for about so many bytes.
+    pub(super) fn new(table: &Arc<SqlTable>, room: usize) -> Self {
+        let table = Arc::clone(table);
+        Self {
+            table,
+            rows: Vec::new(),
+            values: Vec::new(),
+            record_texts: Vec::new(),
+            bytes: Vec::with_capacity(room),
+        }
+    }
+
+    /// Reads a further row.
+    pub(super) fn push(&mut self, row: &rusqlite::Row<'_>, number: u64) -> Result<()> {
+        let (keys, records) = (self.table.key.len(), self.table.record.len());
         let mut not_utf8 = false;
-        let mut take = |from: usize, count: usize| -> Result<Vec<Value>> {
-            let value = |place| {
-                let value = row.get_ref(place).map_err(failed)?;
-                not_utf8 |= matches!(value, SqlRef::Text(text) if core::str::from_utf8(text).is_err());
-                // A text that is not UTF-8 is never written back: its row is refused.
-                Ok(Value::try_from(value).unwrap_or(Value::Null))
-            };
-            (from..from + count).map(value).collect()
-        };
-        let (keys, records) = (table.key.len(), table.record.len());
-        let key_part = |place| {
+        for place in 0..keys + records + self.table.cells.len() {
             let value = row.get_ref(place).map_err(failed)?;
-            Ok(match (Value::try_from(value), value) {
-                (Err(_), SqlRef::Text(text)) => KeyPart::NotUtf8(text.to_vec()),
-                (value, _) => KeyPart::Value(value.unwrap_or(Value::Null)),
-            })
-        };
-        let key = (0..keys).map(key_part).collect::<Result<Vec<_>>>()?;
-        let record = take(keys, records)?;
-        let cells = take(keys + records, table.cells.len())?;
-        let texts = record.iter().map(record_text).collect();
-        Ok(Self { number, key, record, cells, record_texts: texts, not_utf8 })
+            // A key goes back into queries byte by byte, whatever it is.
+            not_utf8 |=
+                place >= keys && matches!(value, SqlRef::Text(text) if core::str::from_utf8(text).is_err());
+            let held = match value {
+                SqlRef::Null => Held::Null,
+                SqlRef::Integer(number) => Held::Integer(number),
+                SqlRef::Real(number) => Held::Real(number),
+                SqlRef::Text(text) => Held::Text(self.hold(text)),
+                SqlRef::Blob(bytes) => Held::Blob(self.hold(bytes)),
+            };
+            if (keys..keys + records).contains(&place) {
+                let text = match held {
+                    Held::Text(span) => Some(span),
+                    Held::Integer(number) => Some(self.hold(number.to_string().as_bytes())),
+                    _ => None,
+                };
+                self.record_texts.push(text);
+            }
+            self.values.push(held);
+        }
+        self.rows.push(SqlRow { number, not_utf8 });
+        Ok(())
     }
 
-    /// About how much memory it takes.
-    pub(super) fn bytes(&self) -> usize {
-        let size = |value: &Value| match value {
-            Value::Text(text) => text.len(),
-            Value::Blob(bytes) => bytes.len(),
-            _ => 8,
-        };
-        let key_size = |part: &KeyPart| match part {
-            KeyPart::Value(value) => size(value),
-            KeyPart::NotUtf8(text) => text.len(),
-        };
-        let key: usize = self.key.iter().map(key_size).sum();
-        self.record.iter().chain(&self.cells).map(size).sum::<usize>() + key
+    /// Gives the row that was read last another number.
+    pub(super) fn number_last(&mut self, number: u64) {
+        self.rows.last_mut().into_iter().for_each(|row| row.number = number);
+    }
+
+    /// About how much memory the bytes of its rows take.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.len() + size_of_val(self.values.as_slice())
+    }
+
+    /// The key of a row.
+    pub(super) fn key(&self, row: usize) -> impl Iterator<Item = SqlRef<'_>> {
+        self.part(row, 0, self.table.key.len())
+    }
+
+    /// The columns of the record id of a row.
+    pub(super) fn record_values(&self, row: usize) -> impl Iterator<Item = SqlRef<'_>> {
+        self.part(row, self.table.key.len(), self.table.record.len())
+    }
+
+    /// A cell of a row, by its place among the table's cells.
+    pub(super) fn value(&self, row: usize, place: usize) -> Result<SqlRef<'_>> {
+        let place = self.table.key.len() + self.table.record.len() + place;
+        self.part(row, place, 1).next().ok_or_else(no_such_field)
+    }
+
+    fn part(&self, row: usize, first: usize, count: usize) -> impl Iterator<Item = SqlRef<'_>> {
+        let width = self.table.key.len() + self.table.record.len() + self.table.cells.len();
+        let start = row * width + first;
+        let held = self.values.get(start..start + count).unwrap_or_default();
+        held.iter().map(|held| match held {
+            Held::Null => SqlRef::Null,
+            Held::Integer(number) => SqlRef::Integer(*number),
+            Held::Real(number) => SqlRef::Real(*number),
+            Held::Text(span) => SqlRef::Text(self.held(*span)),
+            Held::Blob(span) => SqlRef::Blob(self.held(*span)),
+        })
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Span { start, length: bytes.len() }
+    }
+
+    fn held(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.start..span.start + span.length).unwrap_or_default()
+    }
+
+    fn row(&self, row: usize) -> Result<&SqlRow> {
+        self.rows.get(row).ok_or_else(|| Error::misuse("the batch has fewer rows"))
+    }
+
+    fn record_texts(&self, row: usize) -> impl Iterator<Item = Result<&str>> {
+        let records = self.table.record.len();
+        let spans = self.record_texts.get(row * records..(row + 1) * records).unwrap_or_default();
+        spans.iter().map(|span| {
+            let text = span.and_then(|span| core::str::from_utf8(self.held(span)).ok());
+            text.ok_or_else(|| Error::schema("a column of the record id is neither INTEGER nor TEXT"))
+        })
     }
 }
 
-fn record_text(value: &Value) -> Option<String> {
-    match value {
-        Value::Integer(number) => Some(number.to_string()),
-        Value::Text(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-/// A part of a batch.
-pub(crate) struct SqlRows<'a> {
-    pub(super) table: &'a SqlTable,
-    pub(super) rows: &'a [SqlRow],
-}
-
-impl Rows for SqlRows<'_> {
+impl Rows for SqliteBatch {
     fn count(&self) -> usize {
         self.rows.len()
     }
@@ -118,19 +175,18 @@ impl Rows for SqlRows<'_> {
     }
 
     fn record(&self, row: usize) -> Result<RecordId<'_>> {
-        let row = self.rows.get(row).ok_or_else(|| Error::misuse("the batch has fewer rows"))?;
-        if row.not_utf8 {
+        if self.row(row)?.not_utf8 {
             return Err(Error::schema("a TEXT of the row is not UTF-8"));
         }
-        let masked =
-            self.table.roles.iter().zip(&row.cells).filter(|(role, _)| matches!(role, Role::Masked(_)));
-        if masked.into_iter().any(|(_, cell)| !matches!(cell, Value::Text(_) | Value::Null)) {
-            return Err(Error::schema("a cell to be masked is neither TEXT nor NULL"));
+        for place in &self.table.masked {
+            if !matches!(self.value(row, *place)?, SqlRef::Text(_) | SqlRef::Null) {
+                return Err(Error::schema("a cell to be masked is neither TEXT nor NULL"));
+            }
         }
-        let texts = row.record_texts.as_deref();
-        match texts.ok_or_else(|| Error::schema("a column of the record id is neither INTEGER nor TEXT"))? {
-            [text] => RecordId::text(text),
-            texts => RecordId::composite(&texts.iter().map(String::as_str).collect::<Vec<_>>()),
+        let mut texts = self.record_texts(row);
+        match (texts.next(), self.table.record.len()) {
+            (Some(text), 1) => RecordId::text(text?),
+            (first, _) => RecordId::composite(&first.into_iter().chain(texts).collect::<Result<Vec<_>>>()?),
         }
     }
 
@@ -147,60 +203,68 @@ impl Rows for SqlRows<'_> {
             return Ok(StoredSurrogate::Absent);
         };
         match self.value(row, place)? {
-            Value::Null => Ok(StoredSurrogate::Absent),
-            Value::Blob(bytes) => Ok(StoredSurrogate::Bytes(bytes)),
-            Value::Text(_) if self.table.encoding == Encoding::Binary && position < self.table.indexes => {
+            SqlRef::Null => Ok(StoredSurrogate::Absent),
+            SqlRef::Blob(bytes) => Ok(StoredSurrogate::Bytes(bytes)),
+            SqlRef::Text(_) if self.table.encoding == Encoding::Binary && position < self.table.indexes => {
                 Err(Error::malformed(
                     "an index term in text form stands where the schema says `encoding = \"binary\"`",
                 ))
             }
-            Value::Text(text) => Ok(StoredSurrogate::Text(text)),
-            Value::Integer(_) | Value::Real(_) => {
+            SqlRef::Text(text) => utf8(text).map(StoredSurrogate::Text),
+            SqlRef::Integer(_) | SqlRef::Real(_) => {
                 Err(Error::malformed("a number stands where an index term or token belongs"))
             }
         }
     }
 }
 
-impl SqlRows<'_> {
-    fn value(&self, row: usize, place: usize) -> Result<&Value> {
-        self.rows.get(row).and_then(|row| row.cells.get(place)).ok_or_else(no_such_field)
+impl Batch for SqliteBatch {
+    fn position(&self, row: usize) -> Option<Position> {
+        let key: Vec<KeyPart> = self.key(row).map(KeyPart::of).collect();
+        if key.is_empty() { None } else { Some(to_position(&key)) }
     }
 }
 
-impl ScanRows for SqlRows<'_> {
+impl ScanRows for SqliteBatch {
     fn key(&self, row: usize) -> Option<Vec<String>> {
-        let text = |part: &KeyPart| match part {
-            KeyPart::Value(Value::Integer(number)) => number.to_string(),
-            KeyPart::Value(Value::Real(number)) => number.to_string(),
-            KeyPart::Value(Value::Text(text)) => text.clone(),
-            KeyPart::Value(Value::Null) => String::new(),
-            KeyPart::Value(Value::Blob(bytes)) | KeyPart::NotUtf8(bytes) => {
-                bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-            }
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = |value| match value {
+            SqlRef::Null => String::new(),
+            SqlRef::Integer(number) => number.to_string(),
+            SqlRef::Real(number) => number.to_string(),
+            SqlRef::Text(text) => core::str::from_utf8(text).map_or_else(|_| hex(text), ToOwned::to_owned),
+            SqlRef::Blob(bytes) => hex(bytes),
         };
-        self.rows.get(row).map(|row| row.key.iter().map(text).collect())
+        self.rows.get(row).map(|_| Self::key(self, row).map(text).collect())
     }
 
     fn record_columns(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
-        let texts = self.rows.get(row).and_then(|row| row.record_texts.as_deref());
-        let texts = texts.ok_or_else(|| Error::schema("the record id is neither INTEGER nor TEXT"))?;
-        Ok(texts.iter().map(|text| Cow::Borrowed(text.as_str())).collect())
+        self.record_texts(row).map(|text| text.map(Cow::Borrowed)).collect()
     }
 
     fn unsealed(&self, row: usize, field: usize) -> Result<Option<Cow<'_, str>>> {
         let place = self.table.fields.get(field).copied().flatten().ok_or_else(no_such_field)?;
         Ok(Some(match self.value(row, place)? {
-            Value::Null => return Ok(None),
-            Value::Text(text) => Cow::Borrowed(text.as_str()),
-            Value::Integer(number) => Cow::Owned(number.to_string()),
-            Value::Real(number) => Cow::Owned(number.to_string()),
-            Value::Blob(_) => return Err(Error::schema("the cell is a BLOB and has no text")),
+            SqlRef::Null => return Ok(None),
+            SqlRef::Text(text) => Cow::Borrowed(utf8(text)?),
+            SqlRef::Integer(number) => Cow::Owned(number.to_string()),
+            SqlRef::Real(number) => Cow::Owned(number.to_string()),
+            SqlRef::Blob(_) => return Err(Error::schema("the cell is a BLOB and has no text")),
         }))
     }
 }
 
-fn read_cell(cell: &Value, value_type: ValueType, encoding: Encoding) -> Result<Stored<'_>> {
+impl fmt::Debug for SqliteBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteBatch({} rows)", self.rows.len())
+    }
+}
+
+fn utf8(text: &[u8]) -> Result<&str> {
+    core::str::from_utf8(text).map_err(|_| Error::schema("a TEXT of the row is not UTF-8"))
+}
+
+fn read_cell(cell: SqlRef<'_>, value_type: ValueType, encoding: Encoding) -> Result<Stored<'_>> {
     let binary = encoding == Encoding::Binary;
     let wrong =
         |found: &str| Err(Error::schema(format!("the cell is {found}, and the schema says {value_type}")));
@@ -210,21 +274,21 @@ fn read_cell(cell: &Value, value_type: ValueType, encoding: Encoding) -> Result<
         )))
     };
     match cell {
-        Value::Null => Ok(Stored::Absent),
-        Value::Text(text) if looks_like_text_form(text.as_bytes()) => {
+        SqlRef::Null => Ok(Stored::Absent),
+        SqlRef::Text(text) if looks_like_text_form(text) => {
             if binary {
                 other_form("text", "binary")
             } else {
-                Ok(Stored::EnvelopeText(text))
+                utf8(text).map(Stored::EnvelopeText)
             }
         }
-        Value::Text(text) => match value_type {
-            ValueType::Text => Ok(Stored::Plain(ValueRef::Text(text))),
-            ValueType::Date => text_value::date(text).map(|date| Stored::Plain(ValueRef::Date(date))),
+        SqlRef::Text(text) => match value_type {
+            ValueType::Text => Ok(Stored::Plain(ValueRef::Text(utf8(text)?))),
+            ValueType::Date => text_value::date(utf8(text)?).map(|date| Stored::Plain(ValueRef::Date(date))),
             _ => wrong("TEXT"),
         },
-        Value::Blob(bytes) if looks_like_text_form(bytes) => other_form("text", "binary"),
-        Value::Blob(bytes) => match (Envelope::parse(bytes), value_type) {
+        SqlRef::Blob(bytes) if looks_like_text_form(bytes) => other_form("text", "binary"),
+        SqlRef::Blob(bytes) => match (Envelope::parse(bytes), value_type) {
             (Ok(_), _) if !binary => other_form("binary", "text"),
             (Ok(_), _) => Ok(Stored::EnvelopeBytes(bytes)),
             // Damaged: to seal it as plain would make an authentic value of the damage. Its own error tells what is wrong with it.
@@ -234,29 +298,12 @@ fn read_cell(cell: &Value, value_type: ValueType, encoding: Encoding) -> Result<
             (Err(_), _) if binary => Ok(Stored::EnvelopeBytes(bytes)),
             (Err(_), _) => wrong("a BLOB"),
         },
-        Value::Integer(number) => match (value_type, number) {
-            (ValueType::Integer, _) => Ok(Stored::Plain(ValueRef::Integer(*number))),
-            (ValueType::Boolean, 0 | 1) => Ok(Stored::Plain(ValueRef::Boolean(*number == 1))),
+        SqlRef::Integer(number) => match (value_type, number) {
+            (ValueType::Integer, _) => Ok(Stored::Plain(ValueRef::Integer(number))),
+            (ValueType::Boolean, 0 | 1) => Ok(Stored::Plain(ValueRef::Boolean(number == 1))),
             _ => wrong("an INTEGER"),
         },
-        Value::Real(_) => wrong("a REAL"),
-    }
-}
-
-/// An envelope in the form in which the table stores it.
-pub(super) fn sealed(bytes: &[u8], encoding: Encoding) -> Value {
-    match encoding {
-        Encoding::Binary => Value::Blob(bytes.to_vec()),
-        _ => Value::Text(envelope::to_text(bytes)),
-    }
-}
-
-/// A term or token in the form in which the table stores it.
-pub(super) fn surrogate(new: &Surrogate, encoding: Encoding) -> Value {
-    match new {
-        Surrogate::Absent => Value::Null,
-        Surrogate::Term(term) => self::term(term, encoding),
-        Surrogate::Token(token) => Value::Text(token.as_str().to_owned()),
+        SqlRef::Real(_) => wrong("a REAL"),
     }
 }
 

@@ -10,19 +10,21 @@ use amanat::ident::Name;
 use amanat::schema::{Encoding, TableSchema};
 use rusqlite::{Connection, ToSql};
 
-use super::failed;
+use super::fault::failed;
 use crate::columns::{Columns, Role};
 
 /// How SQLite lets the rowid be called, unless a column has the name.
 const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 /// A table and the columns of it that matter.
-#[derive(Debug)]
-pub(super) struct SqlTable {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SqlTable {
     /// Quoted name.
     name: String,
     /// Quoted columns in whose order rows are read: the rowid, or the primary key of a table without one.
     pub(super) key: Vec<String>,
+    /// The same with the collation of the key. That of a column may be another, by which keys are alike that are not.
+    order: Vec<String>,
     /// Quoted columns of the record id.
     pub(super) record: Vec<String>,
     /// Quoted columns that are read and written.
@@ -42,8 +44,12 @@ pub(super) struct SqlTable {
     pub(super) indexes: usize,
     /// Places among `cells` of the sealed fields that each index or kept token is made from.
     pub(super) parts: Vec<Vec<usize>>,
+    /// Places among `cells` of those that are masked.
+    pub(super) masked: Vec<usize>,
     /// Triggers that see the rows as they are written.
     pub(super) triggers: u64,
+    /// Whether anything in the file may change what is written: a trigger of any table, or a foreign key that passes changes on.
+    pub(super) watched: bool,
 }
 
 impl SqlTable {
@@ -77,7 +83,10 @@ impl SqlTable {
         let cell = |place: usize| places.iter().position(|chosen| *chosen == place);
         let triggers =
             "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE";
-        let key = key(connection, name, &borrowed)?;
+        let (key, order) = key(connection, name, &borrowed)?;
+        let watching = "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'trigger') + (SELECT count(*)
+            FROM sqlite_schema AS t, pragma_foreign_key_list(t.name) AS f WHERE t.type = 'table'
+            AND f.\"table\" = ?1 COLLATE NOCASE AND f.on_update NOT IN ('NO ACTION', 'RESTRICT'))";
         let cells: Vec<String> = places.iter().map(column).collect();
         let roles: Vec<Role> = places.iter().filter_map(|place| columns.roles.get(*place).cloned()).collect();
         if cells.iter().zip(&roles).any(|(cell, role)| *role != Role::Clear && key.contains(cell)) {
@@ -95,6 +104,7 @@ impl SqlTable {
         Ok(Self {
             name: quote(name),
             key,
+            order,
             record: columns.record.iter().map(column).collect(),
             names: places.iter().filter_map(|place| names.get(*place).cloned().flatten()).collect(),
             fields: columns.fields.iter().map(|place| cell(*place)).collect(),
@@ -102,28 +112,43 @@ impl SqlTable {
             sealed,
             indexes: schema.indexes().len(),
             surrogates: columns.surrogates.iter().map(|place| place.and_then(cell)).collect(),
+            masked: (0..)
+                .zip(&roles)
+                .filter(|(_, role)| matches!(role, Role::Masked(_)))
+                .map(|(place, _)| place)
+                .collect(),
             cells,
             roles,
             encoding: schema.encoding(),
             triggers: number(connection, triggers, &[&name])?,
+            watched: number(connection, watching, &[&name])? > 0,
         })
     }
 
-    /// Reads rows in the order of their key, those after a key if one is bound.
-    pub(super) fn select(&self, after: bool) -> String {
+    /// Whether rows that were read as of one look at the table can be written as of another.
+    pub(super) fn fits(&self, other: &Self) -> bool {
+        *self == Self { triggers: self.triggers, watched: self.watched, ..other.clone() }
+    }
+
+    /// Reads rows in the order of their key: those after a key, and up to a key, if they are bound.
+    pub(super) fn select(&self, after: bool, upto: bool) -> String {
         let mut sql = self.select_from();
-        let key = self.key.join(", ");
-        if after {
-            let holes = vec!["?"; self.key.len()].join(", ");
-            let _ = write!(sql, " WHERE ({key}) > ({holes})");
+        let order = self.order.join(", ");
+        let columns = self.key.len();
+        let ends = [(after, ">"), (upto, "<=")].into_iter().filter(|(bound, _)| *bound);
+        for (place, (_, compare)) in ends.enumerate() {
+            let holes: Vec<String> =
+                (1..=columns).map(|hole| format!("?{}", place * columns + hole)).collect();
+            let word = if place == 0 { "WHERE" } else { "AND" };
+            let _ = write!(sql, " {word} ({order}) {compare} ({})", holes.join(", "));
         }
-        let _ = write!(sql, " ORDER BY {key}");
+        let _ = write!(sql, " ORDER BY {order}");
         sql
     }
 
     /// Reads the row of a key.
     pub(super) fn select_one(&self) -> String {
-        format!("{} WHERE {}", self.select_from(), same(self.key.iter()))
+        format!("{} WHERE {}", self.select_from(), self.same_key())
     }
 
     /// Reads the rows whose cell of an index is one of so many terms.
@@ -142,22 +167,49 @@ impl SqlTable {
         format!("SELECT {} FROM {}", columns.join(", "), self.name)
     }
 
-    /// Writes some of the cells of a row, if key, record id, the old cells and some further ones are still what they were.
+    /// Writes some of the cells of a row, if key, record id, the old cells and some further ones are still what they were. Bound are: key,
+    /// record id, the old cells, the further ones, the new cells.
     ///
     /// `OR ABORT` overrides a constraint that would have another row deleted or this one passed over.
     pub(super) fn update(&self, places: &[usize], unchanged: &[usize]) -> String {
-        let cells = |places: &[usize]| -> Vec<&String> {
-            places.iter().filter_map(|place| self.cells.get(*place)).collect()
-        };
-        let set: Vec<String> = cells(places).iter().map(|cell| format!("{cell} = ?")).collect();
-        let old = self.key.iter().chain(&self.record).chain(cells(places)).chain(cells(unchanged));
-        format!("UPDATE OR ABORT {} SET {} WHERE {}", self.name, set.join(", "), same(old))
+        let old = self.record.iter().chain(self.cells_at(places)).chain(self.cells_at(unchanged));
+        let mut holes = self.key.len() + 1..;
+        let old: Vec<String> = old.zip(holes.by_ref()).map(|(column, hole)| same(column, hole)).collect();
+        let set: Vec<String> =
+            self.cells_at(places).zip(holes).map(|(cell, hole)| format!("{cell} = ?{hole}")).collect();
+        let all: Vec<String> = std::iter::once(self.same_key()).chain(old).collect();
+        format!("UPDATE OR ABORT {} SET {} WHERE {}", self.name, set.join(", "), all.join(" AND "))
     }
 
-    /// Counts the row of a key if some of its cells are what was written, as the columns' affinities store it.
+    /// Counts the row of a key if some of its cells are what was written, as the columns' affinities store it. Bound are: key, cells.
     pub(super) fn holds(&self, places: &[usize]) -> String {
-        let cells = places.iter().filter_map(|place| self.cells.get(*place));
-        format!("SELECT count(*) FROM {} WHERE {}", self.name, same(self.key.iter().chain(cells)))
+        let cells = self.cells_at(places).zip(self.key.len() + 1..).map(|(cell, hole)| same(cell, hole));
+        let all: Vec<String> = std::iter::once(self.same_key()).chain(cells).collect();
+        format!("SELECT count(*) FROM {} WHERE {}", self.name, all.join(" AND "))
+    }
+
+    fn cells_at(&self, places: &[usize]) -> impl Iterator<Item = &String> {
+        places.iter().filter_map(|place| self.cells.get(*place))
+    }
+
+    /// Is the row of a key: byte by byte, and by the collation of the key, without which SQLite would read every row.
+    fn same_key(&self) -> String {
+        let column = |(hole, (key, order)): (usize, (&String, &String))| {
+            format!("{order} = ?{hole} AND {}", same(key, hole))
+        };
+        (1..).zip(self.key.iter().zip(&self.order)).map(column).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// Reads the beginnings of all cells: enough to tell what they name. Numbers give 0.
+    pub(super) fn select_beginnings(&self, bytes: usize, characters: usize) -> String {
+        let beginning = |cell: &String| {
+            format!(
+                "CASE typeof({cell}) WHEN 'null' THEN NULL WHEN 'blob' THEN substr({cell}, 1, {bytes}) \
+                 WHEN 'text' THEN substr({cell}, 1, {characters}) ELSE 0 END"
+            )
+        };
+        let cells: Vec<String> = self.cells.iter().map(beginning).collect();
+        format!("SELECT {} FROM {}", cells.join(", "), self.name)
     }
 
     /// The statement that makes finding by a column fast.
@@ -258,26 +310,37 @@ impl QueryPlan {
     }
 }
 
-/// `a IS ? AND b IS ?`, byte by byte whatever the columns' collations, NULL included.
-fn same<'a>(columns: impl Iterator<Item = &'a String>) -> String {
-    let parts: Vec<String> = columns.map(|column| format!("{column} IS ? COLLATE BINARY")).collect();
-    parts.join(" AND ")
+/// `a IS ?1`, byte by byte whatever the column's collation, NULL included.
+fn same(column: &str, hole: usize) -> String {
+    format!("{column} IS ?{hole} COLLATE BINARY")
 }
 
-fn key(connection: &Connection, table: &str, columns: &[&str]) -> Result<Vec<String>> {
+/// The columns of the key, quoted, and what rows are put in order by.
+fn key(connection: &Connection, table: &str, columns: &[&str]) -> Result<(Vec<String>, Vec<String>)> {
     let without_rowid = "SELECT wr FROM pragma_table_list(?1) WHERE schema = 'main'";
     let without_rowid: bool =
         connection.query_row(without_rowid, [table], |row| row.get(0)).map_err(failed)?;
     if without_rowid {
-        let primary =
-            list(connection, "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", table)?;
-        return Ok(primary.iter().map(|name| quote(name)).collect());
+        let key = "SELECT c.name FROM pragma_index_list(?1) AS i, pragma_index_xinfo(i.name) AS c
+            WHERE i.origin = 'pk' AND c.key ORDER BY c.seqno";
+        let collation = "SELECT c.coll FROM pragma_index_list(?1) AS i, pragma_index_xinfo(i.name) AS c
+            WHERE i.origin = 'pk' AND c.key ORDER BY c.seqno";
+        let columns = list(connection, key, table)?;
+        let order = columns.iter().zip(list(connection, collation, table)?).map(|(name, collation)| {
+            // Named only where it is another than the column's own: SQLite could else not use the key to find where to go on.
+            let own = connection.column_metadata(Some("main"), table, name.as_str()).map_err(failed)?.1;
+            let is_own = own.is_some_and(|own| own.to_bytes().eq_ignore_ascii_case(collation.as_bytes()));
+            let key = quote(name);
+            Ok(if is_own { key } else { format!("{key} COLLATE {}", quote(&collation)) })
+        });
+        let order = order.collect::<Result<_>>()?;
+        return Ok((columns.iter().map(|name| quote(name)).collect(), order));
     }
     let free =
         ROWID_NAMES.into_iter().find(|name| !columns.iter().any(|column| column.eq_ignore_ascii_case(name)));
     let rowid =
         free.ok_or_else(|| Error::schema("the table has columns named rowid, _rowid_ and oid; rename one"))?;
-    Ok(vec![rowid.to_owned()])
+    Ok((vec![rowid.to_owned()], vec![rowid.to_owned()]))
 }
 
 /// A count.

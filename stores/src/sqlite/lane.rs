@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs over tables of SQLite files: one connection that reads, writes and keeps the journal.
+//!
+//! Owns the transaction, which excludes every other writer of the file. Never changes the settings of the user's file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use amanat::error::{Error, Result};
+use amanat::schema::TableSchema;
+use rusqlite::types::ValueRef as SqlRef;
+use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
+
+use super::fault::{failed, recovery};
+use super::key_counts::key_counts;
+use super::position::from_position;
+use super::rows::SqliteBatch;
+use super::table::{self, SqlTable};
+use super::write::{Change, STATEMENTS, Writer};
+use super::{Cleaning, clean, open};
+use crate::engine::Rows;
+use crate::run::{
+    KeyCount, KeyRange, Lane, Parameter, Position, Recovery, SealedBatch, Sql, SqlCell, Store, Written,
+};
+
+/// A batch is full when it holds this many bytes, however few rows these are.
+const BATCH_BYTES: usize = 1 << 24;
+/// The first read of a batch makes room for this many bytes, later ones for what the last batch took.
+const FIRST_ROOM: usize = 1 << 16;
+/// Milliseconds since 1970.
+const NOW: &str = "SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
+
+/// A table in a SQLite file. SQLite has one writer at a time, so a run has one lane.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    file: PathBuf,
+    sql_table: String,
+    schema: TableSchema,
+}
+
+impl SqliteStore {
+    /// Names a table of a file; nothing is opened yet. `sql_table` is its name in the file, in the letters of its definition.
+    #[must_use]
+    pub fn new(file: &Path, sql_table: &str, schema: &TableSchema) -> Self {
+        Self { file: file.to_path_buf(), sql_table: sql_table.to_owned(), schema: schema.clone() }
+    }
+
+    /// Opens a connection that writes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub fn connect_read_only(&self) -> Result<SqliteLane> {
+        self.lane(OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Removes what remains of old values in the file, once a run is over; `changed` says whether the run replaced any. Gives what the
+    /// user should know: what could not be removed, and why.
+    ///
+    /// # Errors
+    /// `Store` if the file cannot be opened.
+    pub fn clean(&self, cleaning: Cleaning, changed: bool) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        if cleaning == Cleaning::Vacuum {
+            let connection = open(&self.file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            clean::clean(&connection, changed, &mut warnings);
+        }
+        Ok(warnings)
+    }
+
+    fn lane(&self, flags: OpenFlags) -> Result<SqliteLane> {
+        let connection = open(&self.file, flags)?;
+        connection.set_prepared_statement_cache_capacity(2 * STATEMENTS);
+        let version = schema_version(&connection)?;
+        let table = SqlTable::read(&connection, &self.sql_table, &self.schema)?;
+        table::check_surrogates(&connection, &self.sql_table, &self.schema, &table)?;
+        if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+            connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
+        }
+        Ok(SqliteLane { connection, store: self.clone(), table: Arc::new(table), version, room: FIRST_ROOM })
+    }
+}
+
+impl Store for SqliteStore {
+    type Lane = SqliteLane;
+
+    fn connect(&self) -> Result<SqliteLane> {
+        self.lane(OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn table_name(&self) -> &str {
+        &self.sql_table
+    }
+
+    fn most_lanes(&self) -> usize {
+        1
+    }
+
+    fn recovery(&self, error: &Error) -> Recovery {
+        recovery(error)
+    }
+}
+
+/// A connection to a SQLite file.
+pub struct SqliteLane {
+    connection: Connection,
+    store: SqliteStore,
+    table: Arc<SqlTable>,
+    /// Changes when anybody changes a table, an index or a trigger of the file.
+    version: i64,
+    /// Bytes of the last batch.
+    room: usize,
+}
+
+impl SqliteLane {
+    /// What the user should know of a table; `changed` says whether anything of it was written.
+    pub(super) fn hints(&self, changed: bool) -> Result<Vec<String>> {
+        let mut hints = table::missing_indexes(&self.connection, &self.table, &self.store.schema)?;
+        let triggers = self.table.triggers;
+        if changed && triggers > 0 {
+            hints.push(format!(
+                "{triggers} triggers of the table saw the old values; look for copies they made"
+            ));
+        }
+        Ok(hints)
+    }
+
+    /// Looks at the table again if anything in the file was defined otherwise meanwhile.
+    fn look_again(&mut self) -> Result<()> {
+        let version = schema_version(&self.connection)?;
+        if version == self.version {
+            return Ok(());
+        }
+        let table = SqlTable::read(&self.connection, &self.store.sql_table, &self.store.schema)?;
+        if !self.table.fits(&table) {
+            return Err(Error::schema(
+                "the table was changed while the run went on; nothing of this batch was kept; run again to go on with the table as it is",
+            ));
+        }
+        (self.table, self.version) = (Arc::new(table), version);
+        Ok(())
+    }
+}
+
+impl Lane for SqliteLane {
+    type Batch = SqliteBatch;
+
+    fn split(&mut self, _parts: usize) -> Result<Vec<KeyRange>> {
+        Ok(vec![KeyRange::default()])
+    }
+
+    fn count(&mut self) -> Result<u64> {
+        table::number(&self.connection, &self.table.count(), &[])
+    }
+
+    fn read(
+        &mut self,
+        range: &KeyRange,
+        after: Option<&Position>,
+        rows: usize,
+        number: u64,
+    ) -> Result<SqliteBatch> {
+        self.look_again()?;
+        let ends = (after.or(range.after.as_ref()), range.upto.as_ref());
+        let batch = read_batch(&self.connection, &self.table, ends, (rows, self.room), number)?;
+        self.room = batch.held_bytes();
+        Ok(batch)
+    }
+
+    fn read_locked(&mut self, rows: &[Position], number: u64) -> Result<SqliteBatch> {
+        if self.connection.is_autocommit() {
+            return Err(Error::misuse("rows are locked inside a transaction only"));
+        }
+        self.look_again()?;
+        let mut batch = SqliteBatch::new(&self.table, 0);
+        let mut statement = self.connection.prepare_cached(&self.table.select_one()).map_err(failed)?;
+        for position in rows {
+            let key = from_position(position, self.table.key.len())?;
+            let mut found = statement.query(params_from_iter(&key)).map_err(failed)?;
+            // A row that was deleted meanwhile needs nothing.
+            if let Some(row) = found.next().map_err(failed)? {
+                batch.push(row, number + u64::try_from(batch.count()).unwrap_or_default())?;
+            }
+        }
+        Ok(batch)
+    }
+
+    fn write(&mut self, batch: &SqliteBatch, sealed: &SealedBatch) -> Result<Written> {
+        self.look_again()?;
+        if !self.table.fits(&batch.table) {
+            return Err(Error::misuse("the batch is of another table"));
+        }
+        let (mut written, mut change) = (Written::default(), Change::default());
+        let mut writer = Writer::new(&self.connection, batch);
+        for row in 0..batch.count() {
+            change.fill(batch, sealed, row)?;
+            if change.places.is_empty() {
+                continue;
+            }
+            if writer.write(row, &change)? {
+                written.masked += change.masked;
+            } else {
+                written.lost.push(row);
+            }
+        }
+        // Only now: a trigger may change rows that were written before its own.
+        let mut lost = written.lost.iter().peekable();
+        for row in (0..batch.count()).filter(|_| self.table.watched) {
+            change.fill(batch, sealed, row)?;
+            if lost.next_if_eq(&&row).is_none() && !change.places.is_empty() {
+                writer.check(row, &change)?;
+            }
+        }
+        Ok(written)
+    }
+
+    fn key_counts(&mut self) -> Result<Vec<KeyCount>> {
+        self.look_again()?;
+        key_counts(&self.connection, &self.table, &self.store.schema)
+    }
+
+    fn advice(&mut self) -> Result<Vec<String>> {
+        self.hints(true)
+    }
+}
+
+impl Sql for SqliteLane {
+    fn execute(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let changed = statement.execute(params_from_iter(parameters.iter().map(bound))).map_err(failed)?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
+    fn query(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Vec<SqlCell>>> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let columns = statement.column_count();
+        let mut found = statement.query(params_from_iter(parameters.iter().map(bound))).map_err(failed)?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next().map_err(failed)? {
+            let cell = |place| cell(row.get_ref(place).map_err(failed)?);
+            rows.push((0..columns).map(cell).collect::<Result<_>>()?);
+        }
+        Ok(rows)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.execute("BEGIN IMMEDIATE", &[]).map(drop)
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.execute("COMMIT", &[]).map(drop)
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        self.execute("ROLLBACK", &[]).map(drop)
+    }
+
+    fn now(&mut self) -> Result<i64> {
+        let mut statement = self.connection.prepare_cached(NOW).map_err(failed)?;
+        statement.query_row([], |row| row.get(0)).map_err(failed)
+    }
+
+    fn prefix(&self) -> &str {
+        ""
+    }
+}
+
+impl fmt::Debug for SqliteLane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteLane({})", self.store.sql_table)
+    }
+}
+
+/// Reads rows between two positions: up to so many, or up to a batch's bytes.
+pub(super) fn read_batch(
+    connection: &Connection,
+    table: &Arc<SqlTable>,
+    (after, upto): (Option<&Position>, Option<&Position>),
+    (most, room): (usize, usize),
+    first: u64,
+) -> Result<SqliteBatch> {
+    let mut batch = SqliteBatch::new(table, room);
+    let sql = table.select(after.is_some(), upto.is_some());
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+    let ends = after.into_iter().chain(upto).map(|position| from_position(position, table.key.len()));
+    let ends = ends.collect::<Result<Vec<_>>>()?;
+    let mut found = statement.query(params_from_iter(ends.iter().flatten())).map_err(failed)?;
+    let mut number = first;
+    while batch.count() < most && batch.held_bytes() < BATCH_BYTES {
+        let Some(row) = found.next().map_err(failed)? else { break };
+        batch.push(row, number)?;
+        number += 1;
+    }
+    Ok(batch)
+}
+
+fn schema_version(connection: &Connection) -> Result<i64> {
+    let mut statement = connection.prepare_cached("PRAGMA schema_version").map_err(failed)?;
+    statement.query_row([], |row| row.get(0)).map_err(failed)
+}
+
+fn bound<'p>(parameter: &'p Parameter<'_>) -> &'p dyn ToSql {
+    const NULL: Option<i64> = None;
+    match parameter {
+        Parameter::Integer(number) => number,
+        Parameter::Null => &NULL,
+        Parameter::Text(text) => text,
+    }
+}
+
+fn cell(value: SqlRef<'_>) -> Result<SqlCell> {
+    let edited = || {
+        Error::malformed(
+            "the journal of runs holds a value of a kind that is never written to it; was it edited?",
+        )
+    };
+    Ok(match value {
+        SqlRef::Null => SqlCell::Null,
+        SqlRef::Integer(number) => SqlCell::Integer(number),
+        SqlRef::Text(text) => SqlCell::Text(core::str::from_utf8(text).map_err(|_| edited())?.to_owned()),
+        SqlRef::Blob(_) | SqlRef::Real(_) => return Err(edited()),
+    })
+}
