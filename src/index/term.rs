@@ -119,7 +119,8 @@ impl IndexTerm {
     }
 
     /// Whether it could have this many bits.
-    pub(super) fn has_bits(&self, bits: IndexBits) -> bool {
+    #[must_use]
+    pub fn has_bits(&self, bits: IndexBits) -> bool {
         let last = self.as_bytes().last().copied().unwrap_or_default();
         usize::from(self.length) == 1 + bits.bytes() && last & !bits.last_mask() == 0
     }

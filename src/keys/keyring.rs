@@ -171,7 +171,19 @@ impl KeyringFile {
     /// (the message says which); `Rollback` if the pin knows a newer keyring; `Limit` if a slot asks for too much; `Store` if a key
     /// service failed, with its [`KekError`](super::KekError) as source.
     pub fn unlock(&self, kek: &dyn Kek, pin: Option<&Pin>) -> Result<Keyring> {
-        let secret = self.unwrap_secret(kek)?;
+        self.unlock_with(self.unwrap_secret(kek)?, pin)
+    }
+
+    /// Unlocks a newer file of a keyring that is unlocked already, without its KEK: what a service does that runs while keys are added.
+    ///
+    /// # Errors
+    /// As [`unlock`](Self::unlock); `Unauthentic` also if the keyring secret was renewed since, which only the KEK can follow.
+    pub fn unlock_after(&self, former: &Keyring, pin: Option<&Pin>) -> Result<Keyring> {
+        let secret = Secret::copy_from(former.secret.expose());
+        self.unlock_with(secret.ok_or_else(|| Error::misuse("a keyring secret has 32 bytes"))?, pin)
+    }
+
+    fn unlock_with(&self, secret: KeyringSecret, pin: Option<&Pin>) -> Result<Keyring> {
         let wrap = wrapping_key(&secret, &self.registry);
         let keys = self.keys.iter().map(|key| key.unwrap(&wrap, &self.registry)).collect::<Result<_>>()?;
         if !ct_eq(&file_mac(&secret, &self.registry, &self.authenticated), &self.mac) {
@@ -433,6 +445,21 @@ impl Keyring {
                 return Ok((secret, id));
             }
         }
+    }
+
+    /// Lets a new key open and be searched by, while the primary goes on sealing: for as long as programs still have the keyring without it.
+    ///
+    /// # Errors
+    /// `UnknownKey`; `KeyUnusable` if it is not pre-activation.
+    pub fn introduce(&mut self, id: KeyId, now: Timestamp) -> Result<()> {
+        let key = self.key_mut(id)?;
+        if key.state != State::PreActivation {
+            let why = format!("key {} is {}; only a new key is introduced", id.short(), key.state);
+            return Err(Error::key_unusable(id, why));
+        }
+        key.change_to(State::Active)?;
+        key.activated.get_or_insert(now);
+        Ok(())
     }
 
     /// Makes a key the one that seals. The former primary stays active and opens.

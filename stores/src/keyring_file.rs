@@ -79,7 +79,7 @@ impl KeyringPath {
     /// `Store` if it cannot be read; otherwise as [`Pin::parse`].
     pub fn pin(&self) -> Result<Option<Pin>> {
         match read_bounded(&self.pin_path(), MAX_PIN_BYTES) {
-            Ok(bytes) => Pin::parse(&bytes).map(Some),
+            Ok((bytes, _)) => Pin::parse(&bytes).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&self.pin_path(), "cannot be read", error)),
         }
@@ -90,14 +90,24 @@ impl KeyringPath {
     /// # Errors
     /// As [`read`](Self::read) and [`KeyringFile::unlock`]. A pin that cannot be written because the folder is read-only is no error.
     pub fn unlock(&self, kek: &dyn Kek) -> Result<Keyring> {
+        self.unlock_as(|file, pin| file.unlock(kek, pin)).map(|(keyring, _)| keyring)
+    }
+
+    /// As [`unlock`](Self::unlock), and gives the file that was read, still open: another that takes its place is another file.
+    pub(crate) fn unlock_as(
+        &self,
+        unlock: impl FnOnce(&KeyringFile, Option<&Pin>) -> Result<Keyring>,
+    ) -> Result<(Keyring, File)> {
         // The pin first: a writer that comes in between then makes the keyring newer than the pin, never older.
         let pin = self.pin()?;
-        let keyring = self.read()?.unlock(kek, pin.as_ref())?;
+        let (bytes, file) =
+            read_bounded(&self.path, MAX_KEYRING_BYTES).map_err(|error| self.unread(error))?;
+        let keyring = unlock(&KeyringFile::parse(&bytes)?, pin.as_ref())?;
         let known = pin.map(|pin| pin.generation());
         if known.is_none_or(|known| known < keyring.generation()) {
             self.remember_as_reader(&keyring)?;
         }
-        Ok(keyring)
+        Ok((keyring, file))
     }
 
     /// Writes the first generation of a new keyring.
@@ -158,12 +168,19 @@ impl KeyringPath {
     }
 
     fn read_bytes(&self) -> Result<Vec<u8>> {
-        read_bounded(&self.path, MAX_KEYRING_BYTES).map_err(|error| match error.kind() {
+        read_bounded(&self.path, MAX_KEYRING_BYTES)
+            .map(|(bytes, _)| bytes)
+            .map_err(|error| self.unread(error))
+    }
+
+    /// Why the keyring could not be read.
+    pub(crate) fn unread(&self, error: io::Error) -> Error {
+        match error.kind() {
             io::ErrorKind::NotFound => {
                 failed(&self.path, "there is no such keyring; make one with `amanat init`", error)
             }
             _ => failed(&self.path, "cannot be read", error),
-        })
+        }
     }
 
     /// New file in the same folder, fsync, read back and unlock, rename, fsync of the folder; then the pin (SPEC 6.5).
@@ -173,7 +190,7 @@ impl KeyringPath {
         let written = part.write_all(&bytes).and_then(|()| part.sync());
         written.map_err(|error| failed(&self.path, "cannot be written; it is as it was", error))?;
         let read_back = read_bounded(part.path(), MAX_KEYRING_BYTES);
-        let read_back =
+        let (read_back, _) =
             read_back.map_err(|error| failed(&self.path, "cannot be read back; it is as it was", error))?;
         keyring.verify(&read_back)?;
         part.commit()?;
@@ -253,12 +270,13 @@ fn part_of(path: &Path) -> Result<PartFile> {
     Ok(part)
 }
 
-/// Reads a file of at most `limit` bytes; a longer one gives one byte more, which its parser refuses as too long.
-fn read_bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+/// Reads a file of at most `limit` bytes; a longer one gives one byte more, which its parser refuses as too long. Gives the open file too.
+fn read_bounded(path: &Path, limit: usize) -> io::Result<(Vec<u8>, File)> {
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let file = File::open(path)?;
+    (&file).take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, file))
 }
 
 fn is_busy_or_read_only(error: &Error) -> bool {
