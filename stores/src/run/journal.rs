@@ -50,6 +50,18 @@ pub struct RangeState {
     pub beat: i64,
 }
 
+impl RangeState {
+    /// Whether rows were counted and nothing says where to go on: they would be counted twice.
+    const fn has_lost_its_position(&self) -> bool {
+        let counted = match self.stage {
+            Stage::Rows => self.tally.rows,
+            Stage::Check => self.checked.rows,
+            _ => 0,
+        };
+        self.position.is_none() && counted > 0
+    }
+}
+
 /// A row that was refused.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -224,11 +236,16 @@ impl<'c, S: Sql + ?Sized> Journal<'c, S> {
              WHERE run = $1 ORDER BY part"
         );
         let ranges = self.sql.query(&sql, &[Parameter::Text(id)])?;
+        let ranges = ranges.into_iter().map(range_state).collect::<Result<Vec<_>>>()?;
+        // A range that is missing would be rows that are never worked on.
+        if ranges.is_empty() || (0..).zip(&ranges).any(|(number, range)| range.number != number) {
+            return Err(edited());
+        }
         Ok(Run {
             plan: RunPlan::from_json(&plan)?,
             phase: phase.parse()?,
             request: request.ok_or_else(edited)?.parse()?,
-            ranges: ranges.into_iter().map(range_state).collect::<Result<_>>()?,
+            ranges,
             report,
         })
     }
@@ -247,6 +264,9 @@ impl<'c, S: Sql + ?Sized> Journal<'c, S> {
             let run = journal.run(id)?;
             if run.phase.is_over() {
                 return Err(Error::misuse(format!("run {id} is {}; start a new one", run.phase)));
+            }
+            if run.ranges.iter().any(RangeState::has_lost_its_position) {
+                return Err(edited());
             }
             let now = journal.sql.now()?;
             let alive = run.ranges.iter().map(|range| range.beat).filter(|beat| lease.holds(*beat, now)).max();
