@@ -5,7 +5,7 @@
 //! are; quotes are written only where they are needed.
 
 use std::borrow::Cow;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use amanat::RecordId;
@@ -21,8 +21,8 @@ use crate::columns::{Columns, Role};
 use crate::engine::Rows;
 use crate::scan::{ScanRows, no_such_field};
 use crate::stream::{
-    self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, NewSurrogateContent, Observer,
-    Plan,
+    self, BATCH_BYTES, BATCH_ROWS, Cells, Delimiter, End, Format, InputPlace, MAX_ROW_BYTES, NewContent,
+    NewSurrogateContent, Observer, PlainSink, Plan, RowNumbers, Sink,
 };
 use crate::tally::Tally;
 use crate::text_value;
@@ -44,28 +44,31 @@ const END_MARK: &[u8] = b"\n\0end";
 pub fn run(
     plan: Plan<'_>,
     input: impl Read + Send,
-    mut output: Option<&mut dyn Write>,
+    output: Option<&mut dyn Write>,
     observer: &mut dyn Observer,
 ) -> Result<Tally> {
+    run_as(plan, &CsvForm::default(), input, PlainSink::new(output, observer))
+}
+
+/// As [`run`], for a file of this form.
+pub(crate) fn run_as(
+    plan: Plan<'_>,
+    form: &CsvForm,
+    input: impl Read + Send,
+    mut sink: PlainSink<'_>,
+) -> Result<Tally> {
     let ended = AtomicBool::new(true);
-    let (mut file, csv) = CsvFile::open(plan.table, input, &ended)?;
-    if let Some(output) = output.as_mut() {
-        let mut line = if file.byte_order_mark { BYTE_ORDER_MARK.to_vec() } else { Vec::new() };
-        csv.append_header(plan, &file.header, &mut line);
-        output.write_all(&line).map_err(stream::cannot_write)?;
-    }
-    let tally = stream::run(
-        plan,
-        &csv,
-        |batch| file.fill(batch),
-        output.as_mut().map(|output| &mut **output as &mut dyn Write),
-        observer,
-    )?;
-    if let Some(output) = output.as_mut() {
-        let end: &[u8] = if ended.load(Ordering::Relaxed) { csv.line_end } else { b"" };
-        output.write_all(end).and_then(|()| output.flush()).map_err(stream::cannot_write)?;
-    }
-    Ok(tally)
+    let (file, csv) = CsvFile::open_as(plan.table, form, input, &ended)?;
+    let tally = file.pass(plan, &csv, None, &mut sink)?.whole()?;
+    sink.flush().map(|()| tally)
+}
+
+/// How a CSV file is read and written, beside what its table says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CsvForm {
+    pub(crate) delimiter: Delimiter,
+    /// The rows that are read; all if there is none.
+    pub(crate) only: Option<RowNumbers>,
 }
 
 /// A CSV file whose first line was read.
@@ -73,19 +76,28 @@ pub(crate) struct CsvFile<'a, R> {
     reader: csv::Reader<Bounded<'a, Whole<R>>>,
     header: ByteRecord,
     byte_order_mark: bool,
+    form: CsvForm,
+    /// Where the reader began.
+    base: u64,
     rows: u64,
 }
 
 impl<'a, R: Read> CsvFile<'a, R> {
-    /// Reads the first line and matches it to the schema. `ended` will say whether a line end stood after the last row.
+    /// Opens a file with commas, of which every row is read.
     pub(crate) fn open(table: &TableSchema, input: R, ended: &'a AtomicBool) -> Result<(Self, Csv)> {
+        Self::open_as(table, &CsvForm::default(), input, ended)
+    }
+
+    /// Reads the first line and matches it to the schema. `ended` will say whether a line end stood after the last row.
+    pub(crate) fn open_as(
+        table: &TableSchema,
+        form: &CsvForm,
+        input: R,
+        ended: &'a AtomicBool,
+    ) -> Result<(Self, Csv)> {
         let (head, input) = Head::read(input).map_err(stream::cannot_read)?;
-        let input = Bounded { input, left: 2 * MAX_ROW_BYTES, given: 0, mark: None, last: None, ended };
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .buffer_capacity(READ_BUFFER_BYTES)
-            .from_reader(input);
+        let bounded = Bounded { input, left: 2 * MAX_ROW_BYTES, given: 0, mark: None, last: None, ended };
+        let mut reader = reader(form.delimiter, bounded);
         let mut header = ByteRecord::new();
         match read_row(&mut reader, &mut header)? {
             Row::Whole => {}
@@ -97,17 +109,93 @@ impl<'a, R: Read> CsvFile<'a, R> {
         let columns = match_header(table, &header)?;
         let places = columns.surrogates.iter().enumerate();
         let added = places.filter(|(_, column)| column.is_none()).map(|(position, _)| position).collect();
-        let csv = Csv { columns, added, line_end: head.line_end };
-        Ok((Self { reader, header, byte_order_mark: head.byte_order_mark, rows: 0 }, csv))
+        let csv = Csv { columns, added, line_end: head.line_end, delimiter: form.delimiter.byte() };
+        let mark = if head.byte_order_mark { BYTE_ORDER_MARK.len() } else { 0 };
+        let base = u64::try_from(mark).unwrap_or_default();
+        let form = form.clone();
+        Ok((Self { reader, header, byte_order_mark: head.byte_order_mark, form, base, rows: 0 }, csv))
+    }
+
+    /// Passes every row through a plan into a sink; with `earlier` counts, the first rows were passed before and the head is written.
+    pub(crate) fn pass(
+        mut self,
+        plan: Plan<'_>,
+        csv: &Csv,
+        earlier: Option<Tally>,
+        sink: &mut dyn Sink,
+    ) -> Result<End>
+    where
+        R: Send,
+    {
+        if earlier.is_none() {
+            let mut line = if self.byte_order_mark { BYTE_ORDER_MARK.to_vec() } else { Vec::new() };
+            csv.append_header(plan, &self.header, &mut line);
+            sink.write(&line)?;
+        }
+        let ended = self.reader.get_ref().ended;
+        let end = stream::run(plan, csv, |batch| self.fill(batch), earlier.unwrap_or_default(), sink)?;
+        if matches!(end, End::Whole(_)) && ended.load(Ordering::Relaxed) {
+            sink.write(csv.line_end)?;
+        }
+        Ok(end)
     }
 
     /// Reads the next rows; false at the end.
     pub(crate) fn fill(&mut self, batch: &mut CsvBatch) -> Result<bool> {
-        batch.first_row = self.rows + 1;
-        let rows = batch.fill(&mut self.reader)?;
-        self.rows += u64::try_from(rows).unwrap_or_default();
-        Ok(rows > 0)
+        batch.count = 0;
+        batch.numbers.clear();
+        let start = self.reader.position().byte();
+        let mut here = start;
+        // A batch of no rows would be the end: where rows are passed over, their bytes fill none.
+        while batch.count < BATCH_ROWS && (batch.count == 0 || here - start < BATCH_BYTES as u64) {
+            self.reader.get_mut().left = MAX_ROW_BYTES;
+            if batch.count == batch.records.len() {
+                batch.records.push(ByteRecord::new());
+            }
+            let Some(record) = batch.records.get_mut(batch.count) else { break };
+            match read_row(&mut self.reader, record)? {
+                Row::Whole => self.rows += 1,
+                Row::None => break,
+                Row::Open => return Err(open_quote("in this row").at_row(self.rows + 1)),
+            }
+            here = self.reader.position().byte();
+            if self.form.only.as_ref().is_none_or(|only| only.contains(self.rows)) {
+                batch.numbers.push(self.rows);
+                batch.count += 1;
+            }
+        }
+        batch.end = InputPlace { bytes: self.base + here, rows: self.rows };
+        Ok(batch.count > 0)
     }
+}
+
+impl<R: Read + Seek> CsvFile<'_, R> {
+    /// Goes on behind the rows that an earlier part of a run has read.
+    pub(crate) fn go_on(self, at: InputPlace) -> Result<Self> {
+        let Self { reader: old, header, byte_order_mark, form, .. } = self;
+        let Bounded { input, ended, .. } = old.into_inner();
+        let (_, mut input) = input.into_inner();
+        let before = at.bytes.saturating_sub(1);
+        let mut last = [0];
+        let read = input.seek(SeekFrom::Start(before)).and_then(|_| input.read_exact(&mut last));
+        read.map_err(stream::cannot_read)?;
+        // What stands before a row is a line end, which is read again and passed over: a reader takes a byte order mark away where
+        // it begins, and here it is part of a cell. Only the last row of a file may have none behind it.
+        let is_end = matches!(last, [b'\r' | b'\n']);
+        let base = if is_end { before } else { at.bytes };
+        input.seek(SeekFrom::Start(base)).map_err(stream::cannot_read)?;
+        let input = Cursor::new(Vec::new()).chain(input);
+        let last = last.first().copied();
+        let bounded = Bounded { input, left: 2 * MAX_ROW_BYTES, given: 0, mark: None, last, ended };
+        let reader = reader(form.delimiter, bounded);
+        Ok(Self { reader, header, byte_order_mark, form, base, rows: at.rows })
+    }
+}
+
+fn reader<R: Read>(delimiter: Delimiter, input: R) -> csv::Reader<R> {
+    let mut form = ReaderBuilder::new();
+    form.has_headers(false).flexible(true).delimiter(delimiter.byte());
+    form.buffer_capacity(READ_BUFFER_BYTES).from_reader(input)
 }
 
 fn match_header(table: &TableSchema, header: &ByteRecord) -> Result<Columns> {
@@ -229,33 +317,9 @@ fn read_fault(error: csv::Error) -> Error {
 pub(crate) struct CsvBatch {
     records: Vec<ByteRecord>,
     count: usize,
-    first_row: u64,
-    input_bytes: u64,
-}
-
-impl CsvBatch {
-    fn fill<R: Read>(&mut self, reader: &mut csv::Reader<Bounded<'_, R>>) -> Result<usize> {
-        (self.count, self.input_bytes) = (0, reader.position().byte());
-        let start = self.input_bytes;
-        while self.count < BATCH_ROWS && self.input_bytes - start < BATCH_BYTES as u64 {
-            reader.get_mut().left = MAX_ROW_BYTES;
-            if self.count == self.records.len() {
-                self.records.push(ByteRecord::new());
-            }
-            let Some(record) = self.records.get_mut(self.count) else { break };
-            match read_row(reader, record)? {
-                Row::Whole => {}
-                Row::None => break,
-                Row::Open => {
-                    let row = self.first_row + u64::try_from(self.count).unwrap_or_default();
-                    return Err(open_quote("in this row").at_row(row));
-                }
-            }
-            self.count += 1;
-            self.input_bytes = reader.position().byte();
-        }
-        Ok(self.count)
-    }
+    /// Number of each row.
+    numbers: Vec<u64>,
+    end: InputPlace,
 }
 
 pub(crate) struct Csv {
@@ -263,6 +327,7 @@ pub(crate) struct Csv {
     /// Indexes and kept tokens whose columns the file does not have yet.
     added: Vec<usize>,
     line_end: &'static [u8],
+    delimiter: u8,
 }
 
 impl Csv {
@@ -273,7 +338,38 @@ impl Csv {
         let names = header.iter().zip(&self.columns.roles).filter(|(_, role)| kept(role));
         let new = plan.table.surrogate_columns().enumerate();
         let new = new.filter(|(position, _)| protects && self.added.contains(position));
-        append_row(names.map(|(name, _)| name).chain(new.map(|(_, name)| name.as_bytes())), out);
+        let names = names.map(|(name, _)| name).chain(new.map(|(_, name)| name.as_bytes()));
+        for (place, name) in names.enumerate() {
+            if place > 0 {
+                out.push(self.delimiter);
+            }
+            self.append_cell(name, out);
+        }
+    }
+
+    /// Appends a cell, in quotes if a reader would otherwise see something else.
+    fn append_cell(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        append_quoted(bytes, self.delimiter, out);
+    }
+
+    fn append_surrogate(&self, new: &NewSurrogateContent<'_>, stored: &[u8], out: &mut Vec<u8>) {
+        match new {
+            NewSurrogateContent::Absent | NewSurrogateContent::LeftOut => {}
+            NewSurrogateContent::AsStored => self.append_cell(stored, out),
+            NewSurrogateContent::Term(term) => stream::append_term(term, out),
+            NewSurrogateContent::Token(text) => self.append_cell(text.as_bytes(), out),
+        }
+    }
+
+    fn append_value(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+        if let ValueRef::Text(text) = value {
+            self.append_cell(text.as_bytes(), out);
+            return Ok(());
+        }
+        let mut text = zeroize::Zeroizing::new(Vec::new());
+        text_value::append(value, &mut text)?;
+        self.append_cell(&text, out);
+        Ok(())
     }
 }
 
@@ -302,7 +398,7 @@ impl Rows for CsvRows<'_> {
     }
 
     fn number(&self, row: usize) -> u64 {
-        self.batch.first_row + u64::try_from(row).unwrap_or_default()
+        self.batch.numbers.get(row).copied().unwrap_or_default()
     }
 
     fn record(&self, row: usize) -> Result<RecordId<'_>> {
@@ -366,8 +462,8 @@ impl Format for Csv {
         CsvRows { columns: &self.columns, batch }
     }
 
-    fn input_bytes(batch: &CsvBatch) -> u64 {
-        batch.input_bytes
+    fn end(batch: &CsvBatch) -> InputPlace {
+        batch.end
     }
 
     /// Writes the line end before the row, so that a file without one after its last row stays without it.
@@ -392,7 +488,7 @@ impl Format for Csv {
                 continue;
             }
             if !std::mem::take(&mut first) {
-                out.push(b',');
+                out.push(self.delimiter);
             }
             let stored = rows.bytes(row, place);
             match role {
@@ -400,25 +496,25 @@ impl Format for Csv {
                     // Its text was checked with the record id.
                     let text = core::str::from_utf8(stored).unwrap_or_default();
                     let shown = how.apply(ValueRef::Text(text));
-                    append_field(shown.as_str().as_bytes(), out);
+                    self.append_cell(shown.as_str().as_bytes(), out);
                     masked += u64::from(shown.as_str() != text);
                 }
-                Role::Clear | Role::Masked(_) => append_field(stored, out),
-                Role::Surrogate(_) => append_surrogate(&surrogate, stored, out),
+                Role::Clear | Role::Masked(_) => self.append_cell(stored, out),
+                Role::Surrogate(_) => self.append_surrogate(&surrogate, stored, out),
                 Role::Sealed(position, _) => match cells.cell(*position) {
                     NewContent::Absent => {}
-                    NewContent::AsStored => append_field(stored, out),
+                    NewContent::AsStored => self.append_cell(stored, out),
                     NewContent::Envelope(bytes) => envelope::append_text(bytes, out),
-                    NewContent::Mask(mask) => append_field(mask.as_str().as_bytes(), out),
-                    NewContent::Value(value) => append_value(value, out)?,
+                    NewContent::Mask(mask) => self.append_cell(mask.as_str().as_bytes(), out),
+                    NewContent::Value(value) => self.append_value(value, out)?,
                 },
             }
         }
         for position in &self.added {
             let surrogate = cells.surrogate(*position);
             if !matches!(surrogate, NewSurrogateContent::LeftOut) {
-                out.push(b',');
-                append_surrogate(&surrogate, b"", out);
+                out.push(self.delimiter);
+                self.append_surrogate(&surrogate, b"", out);
             }
         }
         if out.len() == start {
@@ -429,38 +525,13 @@ impl Format for Csv {
     }
 }
 
-fn append_surrogate(new: &NewSurrogateContent<'_>, stored: &[u8], out: &mut Vec<u8>) {
-    match new {
-        NewSurrogateContent::Absent | NewSurrogateContent::LeftOut => {}
-        NewSurrogateContent::AsStored => append_field(stored, out),
-        NewSurrogateContent::Term(term) => stream::append_term(term, out),
-        NewSurrogateContent::Token(text) => append_field(text.as_bytes(), out),
-    }
-}
-
-fn append_row<'a>(cells: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
-    for (place, cell) in cells.enumerate() {
-        if place > 0 {
-            out.push(b',');
-        }
-        append_field(cell, out);
-    }
-}
-
-fn append_value(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
-    if let ValueRef::Text(text) = value {
-        append_field(text.as_bytes(), out);
-        return Ok(());
-    }
-    let mut text = zeroize::Zeroizing::new(Vec::new());
-    text_value::append(value, &mut text)?;
-    append_field(&text, out);
-    Ok(())
-}
-
-/// Appends a cell, in quotes if a reader would otherwise see something else.
+/// Appends a cell to a row with commas, in quotes if a reader would otherwise see something else.
 pub(crate) fn append_field(bytes: &[u8], out: &mut Vec<u8>) {
-    if !bytes.iter().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
+    append_quoted(bytes, b',', out);
+}
+
+fn append_quoted(bytes: &[u8], delimiter: u8, out: &mut Vec<u8>) {
+    if !bytes.iter().any(|byte| *byte == delimiter || matches!(byte, b'"' | b'\r' | b'\n')) {
         out.extend_from_slice(bytes);
         return;
     }

@@ -4,7 +4,7 @@
 //! Owns the part file beside its target, its lock, and the rename. Never touches the target before the new content is on disk.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use amanat::error::{Error, Result};
@@ -27,13 +27,13 @@ pub enum Access {
 /// A file that is being written beside its target: `.<name>.amanat-part`, locked while its writer lives.
 ///
 /// Dropped without [`commit`](Self::commit), it is removed and the target stays as it was. What a killed process left is
-/// removed by the next writer of the same target.
+/// removed by the next writer of the same target, or [gone on with](Self::resume).
 #[derive(Debug)]
 pub struct PartFile {
     file: File,
     part: PathBuf,
     target: PathBuf,
-    done: bool,
+    stays: bool,
 }
 
 impl PartFile {
@@ -55,10 +55,97 @@ impl PartFile {
             }
             // Before it was locked, another starter may have taken it for a leftover and put its own there.
             if is_at(&file, &part) {
-                return Ok(Self { file, part, target: target.to_path_buf(), done: false });
+                return Ok(Self { file, part, target: target.to_path_buf(), stays: false });
             }
         }
         Err(busy(target))
+    }
+
+    /// Goes on with what an earlier writer left, at its end; `None` if nothing is left. It stays where it is even when dropped.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn resume(target: &Path) -> Result<Option<Self>> {
+        let part = part_path(target)?;
+        for _ in 0..TRIES {
+            match fs::symlink_metadata(&part) {
+                Ok(metadata) if !metadata.is_file() => return Ok(None),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(failed(&part, "cannot be looked at", error)),
+            }
+            let mut file = match OpenOptions::new().write(true).open(&part) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(|error| failed(&part, "cannot be opened", error))?,
+            };
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                return Err(busy(target));
+            }
+            if is_at(&file, &part) {
+                file.seek(SeekFrom::End(0)).map_err(|error| failed(&part, "cannot be written", error))?;
+                return Ok(Some(Self { file, part, target: target.to_path_buf(), stays: true }));
+            }
+        }
+        Err(busy(target))
+    }
+
+    /// Leaves the content where it is when this is dropped, for somebody who goes on with it.
+    pub const fn stay(&mut self) {
+        self.stays = true;
+    }
+
+    /// Keeps this many bytes and writes on behind them.
+    ///
+    /// # Errors
+    /// `Store` if there are fewer, or if the system fails.
+    pub fn cut(&mut self, bytes: u64) -> Result<()> {
+        let failed = |error| failed(&self.part, "cannot be written", error);
+        if self.file.metadata().map_err(failed)?.len() < bytes {
+            return Err(refused(
+                &self.part,
+                "is shorter than when the run stopped",
+                io::ErrorKind::UnexpectedEof,
+            ));
+        }
+        self.file.set_len(bytes).map_err(failed)?;
+        self.file.seek(SeekFrom::Start(bytes)).map(drop).map_err(failed)
+    }
+
+    /// Removes the content now.
+    ///
+    /// # Errors
+    /// `Store` if the system does not remove it.
+    pub fn discard(mut self) -> Result<()> {
+        self.stays = true;
+        fs::remove_file(&self.part).map_err(|error| failed(&self.part, "cannot be removed", error))
+    }
+
+    /// Gives the file the owner and the permissions of another.
+    pub(crate) fn imitate(&self, like: &fs::Metadata) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, fchown};
+            let own =
+                self.file.metadata().map_err(|error| failed(&self.part, "cannot be looked at", error))?;
+            let [user, group] = [(own.uid(), like.uid()), (own.gid(), like.gid())]
+                .map(|(own, like)| Some(like).filter(|like| *like != own));
+            if user.is_some() || group.is_some() {
+                fchown(&self.file, user, group).map_err(|error| {
+                    failed(&self.target, "its owner cannot be given to a new file", error)
+                })?;
+            }
+        }
+        let set = self.file.set_permissions(like.permissions());
+        set.map_err(|error| failed(&self.target, "its permissions cannot be given to a new file", error))
+    }
+
+    /// What makes the content durable from another thread.
+    ///
+    /// # Errors
+    /// `Store` if the system has no further descriptor.
+    pub fn syncer(&self) -> Result<Syncer> {
+        let file = self.file.try_clone().map_err(|error| failed(&self.part, "cannot be opened", error))?;
+        Ok(Syncer { file, part: self.part.clone() })
     }
 
     /// Where the part file is, for a writer that opens it by name.
@@ -84,8 +171,23 @@ impl PartFile {
         sync.map_err(|error| failed(&self.target, "cannot be made durable", error))?;
         let rename = fs::rename(&self.part, &self.target);
         rename.map_err(|error| failed(&self.target, "cannot be put in place", error))?;
-        self.done = true;
+        self.stays = true;
         sync_folder(&self.target)
+    }
+}
+
+/// Makes durable what was written to a [`PartFile`] and not yet put in place.
+#[derive(Debug)]
+pub struct Syncer {
+    file: File,
+    part: PathBuf,
+}
+
+impl Syncer {
+    /// Makes everything durable that was written so far, and that the file is there.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|error| failed(&self.part, "cannot be made durable", error))?;
+        sync_folder(&self.part)
     }
 }
 
@@ -101,7 +203,7 @@ impl Write for PartFile {
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        if !self.done {
+        if !self.stays {
             // Nothing better can be done with a failure here; the next writer removes it.
             let _ = fs::remove_file(&self.part);
         }
@@ -109,12 +211,17 @@ impl Drop for PartFile {
 }
 
 fn part_path(target: &Path) -> Result<PathBuf> {
+    beside(target, PART_SUFFIX)
+}
+
+/// The hidden file of a target with this ending.
+pub(crate) fn beside(target: &Path, suffix: &str) -> Result<PathBuf> {
     let name = target
         .file_name()
         .ok_or_else(|| refused(target, "the path names no file", io::ErrorKind::InvalidInput))?;
     let mut part = std::ffi::OsString::from(".");
     part.push(name);
-    part.push(PART_SUFFIX);
+    part.push(suffix);
     Ok(target.with_file_name(part))
 }
 
@@ -150,7 +257,7 @@ fn remove_leftover(part: &Path) -> Result<()> {
 
 /// Whether a path still names this open file.
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let same =
         |here: fs::Metadata, there: fs::Metadata| (here.dev(), here.ino()) == (there.dev(), there.ino());
@@ -159,7 +266,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Where files have no number, an open one cannot be removed either.
 #[cfg(not(unix))]
-const fn is_at(_: &File, _: &Path) -> bool {
+pub(crate) const fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
@@ -177,7 +284,7 @@ fn create_new(path: &Path, access: Access) -> io::Result<File> {
 }
 
 /// Makes a rename in the folder of `path` durable.
-fn sync_folder(path: &Path) -> Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -203,7 +310,10 @@ pub(crate) fn failed(path: &Path, what: &str, error: io::Error) -> Error {
 pub(crate) fn refused(path: &Path, what: &str, kind: io::ErrorKind) -> Error {
     let reason = match kind {
         io::ErrorKind::AlreadyExists => "the file exists",
+        io::ErrorKind::InvalidData => "nothing was changed",
+        io::ErrorKind::NotFound => "there is no part file",
         io::ErrorKind::PermissionDenied => "its mode is too open",
+        io::ErrorKind::UnexpectedEof => "bytes are missing",
         io::ErrorKind::WouldBlock => "its lock is held",
         _ => "no file can have this path",
     };

@@ -4,7 +4,7 @@
 //! Owns the JSON form of each type of value. Never changes the text of a member that is not sealed, nor the order of members.
 
 use std::borrow::Cow;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
 use amanat::RecordId;
 use amanat::envelope::{self, looks_like_text_form};
@@ -21,8 +21,8 @@ use crate::engine::Rows;
 use crate::json::{self, JsonStr, Members, append_json};
 use crate::scan::{ScanRows, no_such_field};
 use crate::stream::{
-    self, BATCH_BYTES, BATCH_ROWS, Cells, Format, MAX_ROW_BYTES, NewContent, NewSurrogateContent, Observer,
-    Plan,
+    self, BATCH_BYTES, BATCH_ROWS, Cells, End, Format, InputPlace, MAX_ROW_BYTES, NewContent,
+    NewSurrogateContent, Observer, PlainSink, Plan, RowNumbers, Sink,
 };
 use crate::tally::Tally;
 use crate::text_value;
@@ -38,21 +38,22 @@ const READ_BUFFER_BYTES: usize = 1 << 17;
 pub fn run(
     plan: Plan<'_>,
     input: impl Read + Send,
-    mut output: Option<&mut dyn Write>,
+    output: Option<&mut dyn Write>,
     observer: &mut dyn Observer,
 ) -> Result<Tally> {
-    let (mut lines, format) = Lines::open(plan.table, input)?;
-    let tally = stream::run(
-        plan,
-        &format,
-        |batch| lines.fill(batch),
-        output.as_mut().map(|output| &mut **output as &mut dyn Write),
-        observer,
-    )?;
-    if let Some(output) = output.as_mut() {
-        output.flush().map_err(stream::cannot_write)?;
-    }
-    Ok(tally)
+    run_as(plan, None, input, PlainSink::new(output, observer))
+}
+
+/// As [`run`], for these rows.
+pub(crate) fn run_as(
+    plan: Plan<'_>,
+    only: Option<&RowNumbers>,
+    input: impl Read + Send,
+    mut sink: PlainSink<'_>,
+) -> Result<Tally> {
+    let (lines, format) = Lines::open_as(plan.table, only, input)?;
+    let tally = lines.pass(plan, &format, Tally::default(), &mut sink)?.whole()?;
+    sink.flush().map(|()| tally)
 }
 
 /// A member that the schema names.
@@ -99,22 +100,46 @@ impl<'t> JsonLines<'t> {
 
 pub(crate) struct Lines<R> {
     input: BufReader<R>,
-    rows: u64,
-    bytes: u64,
+    at: InputPlace,
+    /// The rows that are read; all if there is none.
+    only: Option<RowNumbers>,
     /// Lines that were read to look at the first.
     first: Option<JsonBatch>,
 }
 
 impl<R: Read> Lines<R> {
-    /// Reads the first lines and matches the members of the first to the schema.
+    /// Opens a file of which every line is read.
     pub(crate) fn open(table: &TableSchema, input: R) -> Result<(Self, JsonLines<'_>)> {
+        Self::open_as(table, None, input)
+    }
+
+    /// Reads the first lines and matches the members of the first to the schema.
+    pub(crate) fn open_as<'t>(
+        table: &'t TableSchema,
+        only: Option<&RowNumbers>,
+        input: R,
+    ) -> Result<(Self, JsonLines<'t>)> {
         let input = BufReader::with_capacity(READ_BUFFER_BYTES, input);
-        let mut lines = Self { input, rows: 0, bytes: 0, first: None };
+        let mut lines = Self { input, at: InputPlace::default(), only: only.cloned(), first: None };
         let mut first = JsonBatch::default();
         lines.read(&mut first)?;
         check_first(table, &first)?;
         lines.first = Some(first);
         Ok((lines, JsonLines::new(table)))
+    }
+
+    /// Passes every line through a plan into a sink; `earlier` counts what was passed before.
+    pub(crate) fn pass(
+        mut self,
+        plan: Plan<'_>,
+        format: &JsonLines<'_>,
+        earlier: Tally,
+        sink: &mut dyn Sink,
+    ) -> Result<End>
+    where
+        R: Send,
+    {
+        stream::run(plan, format, |batch| self.fill(batch), earlier, sink)
     }
 
     /// Fills a batch with whole lines; false at the end.
@@ -129,7 +154,7 @@ impl<R: Read> Lines<R> {
     fn read(&mut self, batch: &mut JsonBatch) -> Result<bool> {
         batch.bytes.clear();
         batch.ends.clear();
-        batch.first_row = self.rows + 1;
+        batch.numbers.clear();
         while batch.ends.len() < BATCH_ROWS && batch.bytes.len() < BATCH_BYTES {
             let start = batch.bytes.len();
             let mut line = self.input.by_ref().take(MAX_ROW_BYTES + 1);
@@ -139,22 +164,31 @@ impl<R: Read> Lines<R> {
                 break;
             }
             if read > MAX_ROW_BYTES {
-                return Err(Error::limit("a line is longer than 64 MiB").at_row(self.rows + 1));
+                return Err(Error::limit("a line is longer than 64 MiB").at_row(self.at.rows + 1));
             }
-            if self.bytes == 0 && batch.bytes.starts_with(b"\xef\xbb\xbf") {
+            if self.at.bytes == 0 && batch.bytes.starts_with(b"\xef\xbb\xbf") {
                 batch.bytes.drain(..3);
             }
-            self.bytes += read;
+            self.at.bytes += read;
             let blank = batch.bytes.get(start..).is_some_and(|line| line.iter().all(u8::is_ascii_whitespace));
-            if blank {
+            self.at.rows += u64::from(!blank);
+            if blank || self.only.as_ref().is_some_and(|only| !only.contains(self.at.rows)) {
                 batch.bytes.truncate(start);
                 continue;
             }
-            self.rows += 1;
+            batch.numbers.push(self.at.rows);
             batch.ends.push(batch.bytes.len());
         }
-        batch.input_bytes = self.bytes;
+        batch.end = self.at;
         Ok(!batch.ends.is_empty())
+    }
+}
+
+impl<R: Read + Seek> Lines<R> {
+    /// Goes on behind the lines that an earlier part of a run has read.
+    pub(crate) fn go_on(mut self, at: InputPlace) -> Result<Self> {
+        self.input.seek(SeekFrom::Start(at.bytes)).map_err(stream::cannot_read)?;
+        Ok(Self { at, first: None, ..self })
     }
 }
 
@@ -163,8 +197,9 @@ impl<R: Read> Lines<R> {
 pub(crate) struct JsonBatch {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    first_row: u64,
-    input_bytes: u64,
+    /// Number of each line.
+    numbers: Vec<u64>,
+    end: InputPlace,
 }
 
 /// A line that fits the schema.
@@ -185,7 +220,7 @@ impl<'a> JsonRow<'a> {
 /// A batch whose lines were read.
 pub(crate) struct JsonRows<'a> {
     rows: Vec<core::result::Result<JsonRow<'a>, &'static str>>,
-    first_row: u64,
+    numbers: &'a [u64],
     format: &'a JsonLines<'a>,
 }
 
@@ -259,7 +294,7 @@ impl Rows for JsonRows<'_> {
     }
 
     fn number(&self, row: usize) -> u64 {
-        self.first_row + u64::try_from(row).unwrap_or_default()
+        self.numbers.get(row).copied().unwrap_or_default()
     }
 
     fn record(&self, row: usize) -> Result<RecordId<'_>> {
@@ -373,11 +408,11 @@ impl Format for JsonLines<'_> {
             start = *end;
             self.read(line)
         };
-        JsonRows { rows: batch.ends.iter().map(line).collect(), first_row: batch.first_row, format: self }
+        JsonRows { rows: batch.ends.iter().map(line).collect(), numbers: &batch.numbers, format: self }
     }
 
-    fn input_bytes(batch: &JsonBatch) -> u64 {
-        batch.input_bytes
+    fn end(batch: &JsonBatch) -> InputPlace {
+        batch.end
     }
 
     fn write_row(

@@ -3,11 +3,13 @@
 //!
 //! Owns the threads and their bounded channels. Never holds more than a few batches for each worker.
 
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 
 use amanat::error::{Error, Result};
 
+use crate::stream::InputPlace;
 use crate::tally::Tally;
 
 /// Batches that may wait before and after each worker.
@@ -22,8 +24,8 @@ pub(crate) struct Output {
     pub(crate) tally: Tally,
     /// Why rows were refused.
     pub(crate) faults: Vec<Error>,
-    /// Bytes of the input up to the end of the batch.
-    pub(crate) input_bytes: u64,
+    /// Where the batch ends in the input.
+    pub(crate) end: InputPlace,
 }
 
 impl Output {
@@ -36,12 +38,12 @@ impl Output {
 
 /// Reads batches on one thread, works on them on one thread for each worker, and collects what they made on this one, in order.
 ///
-/// `read` fills a batch and says whether there was one. Batch i goes to worker i modulo their number, so that order needs no sorting.
+/// `read` fills a batch and says whether there was one; `collect` says whether to go on. Batch i goes to worker i modulo their number, so that order needs no sorting.
 pub(crate) fn run<B, R, W>(
     mut read: R,
     workers: Vec<W>,
-    mut collect: impl FnMut(&Output) -> Result<()>,
-) -> Result<()>
+    mut collect: impl FnMut(&Output) -> Result<ControlFlow<()>>,
+) -> Result<ControlFlow<()>>
 where
     B: Send + Default,
     R: FnMut(&mut B) -> Result<bool> + Send,
@@ -73,11 +75,13 @@ where
             // A worker without a further batch has seen the end, and with it all others.
             let Ok(result) = results.recv() else { break };
             let output = result?;
-            collect(&output)?;
+            if collect(&output)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             // A worker that has ended needs no buffer.
             drop(used.send(output));
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })
 }
 

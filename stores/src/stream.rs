@@ -3,8 +3,11 @@
 //!
 //! Owns what CSV and JSON Lines have in common. Never leaves out a row without telling the [`Observer`].
 
-use std::io::Write;
+use std::fmt;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use amanat::RecordId;
 use amanat::error::{Error, Result};
@@ -75,6 +78,145 @@ pub trait Observer {
 
     /// So many rows are done, and so many bytes of the input were read for them.
     fn progress(&mut self, rows: u64, input_bytes: u64);
+
+    /// Whether the run shall end at the next batch, because somebody stopped it. Runs over CSV and JSON Lines ask.
+    fn stops(&self) -> bool {
+        false
+    }
+}
+
+/// What separates the cells of a CSV file. None of them stands in an envelope, index term or token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delimiter {
+    /// `,` of RFC 4180.
+    #[default]
+    Comma,
+    /// `|`.
+    Pipe,
+    /// `;`, where a comma is the decimal sign.
+    Semicolon,
+    /// The tab character.
+    Tab,
+}
+
+impl Delimiter {
+    /// The byte in the file.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Pipe => b'|',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+        }
+    }
+}
+
+/// Numbers of the rows of a file that a run is about, ascending; the first row after the header is 1.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RowNumbers(Arc<[u64]>);
+
+impl RowNumbers {
+    /// These rows, in any order and each as often as it may be.
+    #[must_use]
+    pub fn new(mut rows: Vec<u64>) -> Self {
+        rows.sort_unstable();
+        rows.dedup();
+        Self(rows.into())
+    }
+
+    /// Whether a row is one of them.
+    #[must_use]
+    pub fn contains(&self, row: u64) -> bool {
+        self.0.binary_search(&row).is_ok()
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.0.len()).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Debug for RowNumbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RowNumbers({} rows)", self.count())
+    }
+}
+
+/// Where a run stands in its input, between two rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InputPlace {
+    /// Bytes from the beginning.
+    pub(crate) bytes: u64,
+    /// Rows that were read, those that were passed over included.
+    pub(crate) rows: u64,
+}
+
+/// How a run over a file has ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// All rows were read.
+    Whole(Tally),
+    /// The observer stopped it.
+    Stopped,
+}
+
+impl End {
+    /// The counts of a run that cannot be gone on with.
+    pub(crate) fn whole(self) -> Result<Tally> {
+        match self {
+            Self::Whole(tally) => Ok(tally),
+            Self::Stopped => {
+                let reason = io::Error::new(io::ErrorKind::Interrupted, "somebody stopped it");
+                Err(Error::store("the run was stopped before its end", reason))
+            }
+        }
+    }
+}
+
+/// Takes what a run makes, in order.
+pub(crate) trait Sink {
+    /// Takes bytes that belong to no batch: the head and the end of a file.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Takes a batch; `total` counts it already. Says whether the run goes on.
+    fn batch(&mut self, made: &Output, total: &Tally) -> Result<ControlFlow<()>>;
+}
+
+/// An output that appears nowhere before it is whole, or that cannot be gone on with.
+pub(crate) struct PlainSink<'a> {
+    output: Option<&'a mut dyn Write>,
+    observer: &'a mut dyn Observer,
+}
+
+impl<'a> PlainSink<'a> {
+    pub(crate) fn new<'o: 'a, 'b: 'a>(
+        output: Option<&'o mut dyn Write>,
+        observer: &'b mut dyn Observer,
+    ) -> Self {
+        Self { output: output.map(|output| output as &mut dyn Write), observer }
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.output.as_mut().map_or(Ok(()), |output| output.flush().map_err(cannot_write))
+    }
+}
+
+impl Sink for PlainSink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.output.as_mut().map_or(Ok(()), |output| output.write_all(bytes).map_err(cannot_write))
+    }
+
+    fn batch(&mut self, made: &Output, total: &Tally) -> Result<ControlFlow<()>> {
+        for fault in &made.faults {
+            self.observer.refused(fault)?;
+        }
+        self.write(&made.bytes)?;
+        self.observer.progress(total.rows, made.end.bytes);
+        Ok(if self.observer.stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
 }
 
 /// What is to be written in the place of a sealed field.
@@ -112,7 +254,8 @@ pub(crate) trait Format: Sync {
 
     fn rows<'a>(&'a self, batch: &'a Self::Batch) -> Self::Rows<'a>;
 
-    fn input_bytes(batch: &Self::Batch) -> u64;
+    /// Where a batch ends in the input.
+    fn end(batch: &Self::Batch) -> InputPlace;
 
     /// Appends a row; returns how many values of masked fields it replaced by their masks, which it does if `mask` is set.
     fn write_row(
@@ -125,40 +268,33 @@ pub(crate) trait Format: Sync {
     ) -> Result<u64>;
 }
 
-/// Runs a plan over a file whose head was read and written.
+/// Runs a plan over a file whose head was read and written. `start` counts what an earlier part of the run has done.
 pub(crate) fn run<F: Format>(
     plan: Plan<'_>,
     format: &F,
     read: impl FnMut(&mut F::Batch) -> Result<bool> + Send,
-    mut output: Option<&mut dyn Write>,
-    observer: &mut dyn Observer,
-) -> Result<Tally> {
+    start: Tally,
+    sink: &mut dyn Sink,
+) -> Result<End> {
     let workers = (0..plan.jobs.get()).map(|_| Worker::new(plan)).collect::<Result<Vec<_>>>()?;
     let workers = workers
         .into_iter()
         .map(|mut worker| move |batch: &F::Batch, output: &mut Output| worker.work(format, batch, output));
-    let mut total = Tally::default();
-    let ran = pipeline::run(read, workers.collect(), |made| {
-        for fault in &made.faults {
-            observer.refused(fault)?;
-        }
-        if let Some(output) = output.as_mut() {
-            output.write_all(&made.bytes).map_err(cannot_write)?;
-        }
+    let mut total = start;
+    let flow = pipeline::run(read, workers.collect(), |made| {
         total.add(&made.tally);
-        observer.progress(total.rows, made.input_bytes);
-        Ok(())
-    });
-    ran.map(|()| total)
+        sink.batch(made, &total)
+    })?;
+    Ok(if flow.is_break() { End::Stopped } else { End::Whole(total) })
 }
 
 /// An error of the output; its source says whether the reader went away.
-pub(crate) fn cannot_write(error: std::io::Error) -> Error {
+pub(crate) fn cannot_write(error: io::Error) -> Error {
     Error::store("the output cannot be written", error)
 }
 
 /// An error of the input.
-pub(crate) fn cannot_read(error: std::io::Error) -> Error {
+pub(crate) fn cannot_read(error: io::Error) -> Error {
     Error::store("the input cannot be read", error)
 }
 
@@ -190,7 +326,7 @@ impl<'a> Worker<'a> {
 
     fn work<F: Format>(&mut self, format: &F, batch: &F::Batch, output: &mut Output) -> Result<()> {
         let rows = format.rows(batch);
-        output.input_bytes = F::input_bytes(batch);
+        output.end = F::end(batch);
         match self {
             Self::Protect(protector, sealed, effort) => {
                 protector.protect(&rows, sealed)?;

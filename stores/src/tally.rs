@@ -283,7 +283,7 @@ fn read_counters(members: &Members<'_>, counters: &mut [(&'static str, &mut u64)
     Ok(())
 }
 
-fn key_id(text: &str) -> Option<KeyId> {
+pub(crate) fn key_id(text: &str) -> Option<KeyId> {
     let digits = text.as_bytes();
     if digits.len() != 2 * KEY_ID_BYTES
         || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
