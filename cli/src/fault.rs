@@ -42,12 +42,13 @@ pub(crate) struct Fault {
     message: String,
     help: Option<Cow<'static, str>>,
     closed_pipe: bool,
+    code: u8,
 }
 
 impl Fault {
     /// A fault with this message: lower case, no full stop, no byte of the input.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, closed_pipe: false }
+        Self { message: message.into(), help: None, closed_pipe: false, code: COULD_NOT_RUN }
     }
 
     /// A file that cannot be read, written or made.
@@ -73,6 +74,18 @@ impl Fault {
     pub(crate) fn about(mut self, what: impl Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
+    }
+
+    /// Gives the program another exit code than that of a verb that could not run: 128 and the number of the signal that ended it.
+    #[must_use]
+    pub(crate) const fn ends_with(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The exit code.
+    pub(crate) const fn code(&self) -> u8 {
+        self.code
     }
 
     /// What happened and where.

@@ -8,6 +8,7 @@ mod demo;
 mod exceptions;
 mod export;
 mod fault;
+mod file_work;
 mod find;
 mod init;
 mod inspect;
@@ -20,6 +21,7 @@ mod report;
 mod reveal;
 mod sample;
 mod schema;
+mod stop;
 mod store;
 mod text;
 mod token;
@@ -39,7 +41,7 @@ use crate::ui::Ui;
 /// Protects the identity records of national registries: every sealed value is bound to its row, and keys rotate.
 ///
 /// Data goes to standard output, messages to standard error. Exit code 0: all rows done; 1: some rows refused; 2: could not run;
-/// 3: unauthentic rows seen. Secrets come from files or the terminal, never from arguments.
+/// 3: unauthentic rows seen; 130 or 143: stopped by SIGINT or SIGTERM. Secrets come from files or the terminal, never from arguments.
 #[derive(Parser)]
 #[command(name = "amanat", version, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -78,7 +80,7 @@ fn exit_code(ended: thread::Result<Result<Outcome>>, ui: &Ui) -> u8 {
         Ok(Err(fault)) if fault.is_closed_pipe() => Outcome::Done.code(),
         Ok(Err(fault)) => {
             ui.fault(&fault);
-            COULD_NOT_RUN
+            fault.code()
         }
         Err(_) => COULD_NOT_RUN,
     }

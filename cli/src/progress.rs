@@ -53,6 +53,11 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Counts the time of earlier runs that this one goes on with.
+    pub(crate) fn began_earlier(&mut self, earlier: Duration) {
+        self.started = self.started.checked_sub(earlier).unwrap_or(self.started);
+    }
+
     /// Tells that so many rows are done, which are so many steps.
     pub(crate) fn tell(&mut self, rows: u64, steps: u64) {
         let pause = if self.form == Form::Bar { REDRAW } else { LOG };

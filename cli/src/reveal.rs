@@ -5,6 +5,7 @@ use amanat_stores::sqlite::Cleaning;
 use amanat_stores::{RevealForm, Task};
 
 use crate::fault::{Outcome, Result};
+use crate::file_work::FileWish;
 use crate::ui::Ui;
 use crate::work::{Wish, WorkArgs};
 
@@ -27,5 +28,6 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let form = if args.masked { RevealForm::Masks } else { RevealForm::Values };
     let task = Task::Reveal(&args.fields, form);
-    args.work.run(ui, Wish { verb: "reveal", task, cleaning: Cleaning::Keep, remake: &[] })
+    args.work
+        .run(ui, Wish { verb: "reveal", task, cleaning: Cleaning::Keep, remake: &[], files: FileWish::PLAIN })
 }

@@ -19,7 +19,7 @@ use crate::fault::{Fault, Result};
 #[derive(clap::Args)]
 pub(crate) struct UnlockArgs {
     /// The keyring file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "AMANAT_KEYRING", hide_env_values = true)]
     pub(crate) keyring: PathBuf,
     #[command(flatten)]
     pub(crate) kek: KekArgs,
@@ -43,7 +43,9 @@ impl UnlockArgs {
         let path = self.path();
         let mut sources =
             vec![("keyring", path.path().to_path_buf()), ("the keyring's pin", path.pin_path())];
-        sources.extend(self.kek.key_file.clone().map(|file| ("key file", file)));
+        sources.extend(
+            self.kek.key_file.clone().or_else(key_file_of_environment).map(|file| ("key file", file)),
+        );
         sources.extend(self.kek.passphrase_file.clone().map(|file| ("passphrase file", file)));
         sources
     }
@@ -87,14 +89,16 @@ impl MaybeUnlockArgs {
     }
 }
 
-/// What unlocks a keyring. Without either, the passphrase is asked for on the terminal.
+/// What unlocks a keyring. Without either, the key file that AMANAT_KEY_FILE names does; without that, the passphrase is asked for on
+/// the terminal.
 #[derive(clap::Args)]
 #[group(multiple = false)]
 pub(crate) struct KekArgs {
     /// File with the passphrase in one line; nobody but its owner may be able to read it.
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Key file; nobody but its owner may be able to read it.
+    /// Key file; nobody but its owner may be able to read it. Without this and a passphrase file, AMANAT_KEY_FILE names it where a keyring
+    /// is unlocked.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -109,7 +113,10 @@ impl KekArgs {
     pub(crate) fn existing(&self) -> Result<Box<dyn Kek + Sync>> {
         match self.in_file()? {
             Some(kek) => Ok(kek),
-            None => Ok(Box::new(Passphrase::new(ask("passphrase: ")?)?)),
+            None => match key_file_of_environment() {
+                Some(path) => Ok(Box::new(secret_file::read_key_file(&path)?)),
+                None => Ok(Box::new(Passphrase::new(ask("passphrase: ")?)?)),
+            },
         }
     }
 
@@ -157,6 +164,12 @@ pub(crate) fn keyring_fault(error: Error, keyring: &KeyringPath) -> Fault {
         }
         _ => fault.about(path),
     }
+}
+
+/// The key file of slots that exist. Not an argument's default: an argument that names a passphrase file stands above it, and a new slot
+/// is never made from it unseen.
+fn key_file_of_environment() -> Option<PathBuf> {
+    std::env::var_os("AMANAT_KEY_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn ask(prompt: &str) -> Result<SecretBytes> {

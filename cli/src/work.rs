@@ -14,15 +14,17 @@ use amanat::error::{Error, Kind};
 use amanat::schema::{TableSchema, TokenPolicy};
 use amanat_stores::sqlite::{self, Cleaning};
 use amanat_stores::{
-    Access, Effort, KeyringSession, Observer, PartFile, Plan, Tally, Task, csv_file, json_lines,
+    Access, Effort, KeyringSession, Observer, PartFile, Plan, RowNumbers, Start, Tally, Task, file_run,
 };
 
 use crate::exceptions::{self, Exceptions};
 use crate::fault::{Fault, Outcome, Result};
+use crate::file_work::{DelimiterArg, FileDone, FileJob, FileWish, Unplaced};
 use crate::keys::KeyPrefix;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::schema;
+use crate::stop::Stop;
 use crate::store::{self, Format, is_dash};
 use crate::ui::Ui;
 use crate::unlock::{self, UnlockArgs, keyring_fault};
@@ -53,6 +55,9 @@ pub(crate) struct WorkArgs {
     /// Format of input and output, if the ending of the file's name does not say it.
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
+    /// What separates the cells of a CSV file, in input and output.
+    #[arg(long, value_enum, value_name = "NAME")]
+    delimiter: Option<DelimiterArg>,
     /// Table of the SQLite file, if it has another name than that of the schema.
     #[arg(long, value_name = "NAME")]
     sql_table: Option<String>,
@@ -84,12 +89,25 @@ pub(crate) struct Wish<'a> {
     pub(crate) cleaning: Cleaning,
     /// Indexes and tokens to make anew.
     pub(crate) remake: &'a [Name],
+    pub(crate) files: FileWish<'a>,
+}
+
+/// What the arguments mean, checked.
+struct Run<'a> {
+    format: Format,
+    plan: Plan<'a>,
+    wish: Wish<'a>,
+    sql_table: &'a str,
+    schema: &'a str,
+    target: &'a Target,
 }
 
 /// Where rows go.
 enum Target {
     /// Nowhere, or into the input itself.
     None,
+    /// A file in the place of the input.
+    InPlace,
     Stdout,
     File(PathBuf),
 }
@@ -99,7 +117,7 @@ struct Done {
     tally: Tally,
     warnings: Vec<String>,
     /// The output, whole but not yet in place.
-    part: Option<PartFile>,
+    output: Unplaced,
 }
 
 impl WorkArgs {
@@ -108,7 +126,9 @@ impl WorkArgs {
         let format = self.format()?;
         let target = self.target(format, wish)?;
         let exceptions_path = self.exceptions_path(&target, wish)?;
-        let schema = schema::read(&self.schema)?;
+        let schema_bytes = schema::read_bytes(&self.schema)?;
+        let schema = schema::parse(&self.schema, schema_bytes.clone())?;
+        let schema_text = String::from_utf8_lossy(&schema_bytes);
         let table = store::table(&schema, self.table.as_deref(), &self.schema)?;
         let (keyring, kek) = (self.unlock.path(), self.unlock.kek()?);
         let session = KeyringSession::unlock(&keyring, &*kek, &unlock::now);
@@ -127,19 +147,19 @@ impl WorkArgs {
         let progress = Progress::new(ui, wish.verb, self.quiet, total);
         let mut watcher = Watcher::new(ui, progress, exceptions_path, self.quiet);
         watcher.by_rows = format == Format::Sqlite;
-        let ran = self.execute(format, plan, wish, sql_table, &target, &mut watcher);
+        let run = Run { format, plan, wish, sql_table, schema: &schema_text, target: &target };
+        let ran = self.execute(&run, &mut watcher);
         let elapsed = watcher.progress.finish();
         // Whatever came of the run, nothing seals any more, and what was refused is worth knowing.
         if let Err(error) = session.give_back() {
             ui.warn(format!("messages that were reserved and not sealed stay counted: {error}"));
         }
         let listed = watcher.exceptions.finish();
-        let Done { tally, warnings, part } = ran?;
+        let Done { tally, warnings, output } = ran?;
         let exceptions = listed?;
+        let is_replaced = matches!((&target, &output), (Target::InPlace, Unplaced::Run(_)));
         // Only now: an output that lacks refused rows never stands there without their list.
-        if let Some(part) = part {
-            part.commit()?;
-        }
+        output.place()?;
         let report = Report {
             verb: wish.verb,
             table: table.name().as_str(),
@@ -147,8 +167,12 @@ impl WorkArgs {
             primary: session.primary(),
             tally: &tally,
             elapsed,
-            output: if let Target::File(path) = &target { Some(path) } else { None },
-            in_place: format == Format::Sqlite,
+            output: match &target {
+                Target::File(path) => Some(path),
+                Target::InPlace => Some(self.input.as_path()).filter(|_| is_replaced),
+                Target::None | Target::Stdout => None,
+            },
+            in_place: format == Format::Sqlite || matches!(target, Target::InPlace),
             exceptions: exceptions.as_deref(),
             warnings: &warnings,
         };
@@ -171,40 +195,82 @@ impl WorkArgs {
         Ok(session.with_break_glass(named))
     }
 
-    fn execute(
-        &self,
-        format: Format,
-        plan: Plan<'_>,
-        wish: Wish<'_>,
-        sql_table: &str,
-        target: &Target,
-        watcher: &mut Watcher<'_>,
-    ) -> Result<Done> {
-        if format == Format::Sqlite {
-            let report = match target {
-                Target::File(copy) => sqlite::reveal(plan, &self.input, sql_table, copy, watcher),
-                _ => sqlite::protect(plan, &self.input, sql_table, wish.cleaning, watcher),
-            };
-            let report = report.map_err(|error| self.fault(error))?;
-            return Ok(Done { tally: report.tally, warnings: report.warnings, part: None });
+    fn execute(&self, run: &Run<'_>, watcher: &mut Watcher<'_>) -> Result<Done> {
+        match run.format {
+            Format::Sqlite => self.execute_sqlite(run, watcher),
+            Format::Csv | Format::Jsonl => self.execute_rows(run, watcher),
         }
-        let access = if wish.verb == "reveal" { Access::Owner } else { Access::Default };
-        let mut part = match target {
-            Target::File(path) => Some(PartFile::create(path, access)?),
+    }
+
+    fn execute_sqlite(&self, run: &Run<'_>, watcher: &mut Watcher<'_>) -> Result<Done> {
+        let (plan, table) = (run.plan, run.sql_table);
+        let report = match run.target {
+            Target::File(copy) => sqlite::reveal(plan, &self.input, table, copy, watcher),
+            _ => sqlite::protect(plan, &self.input, table, run.wish.cleaning, watcher),
+        };
+        let report = report.map_err(|error| self.fault(error))?;
+        Ok(Done { tally: report.tally, warnings: report.warnings, output: Unplaced::Nothing })
+    }
+
+    /// Passes the rows of a file: from file to file so that a run can be gone on with, else in one go.
+    fn execute_rows(&self, run: &Run<'_>, watcher: &mut Watcher<'_>) -> Result<Done> {
+        let form = DelimiterArg::form(self.delimiter, run.format)?;
+        let (protects, wish) = (run.wish.verb == "protect", run.wish.files);
+        let output = match run.target {
+            Target::File(path) => Some(path.as_path()),
             _ => None,
         };
+        if output.is_some() || matches!(run.target, Target::InPlace) {
+            watcher.stop = Some(Stop::listen()?);
+        }
+        let is_file = std::fs::metadata(&self.input).is_ok_and(|metadata| metadata.is_file());
+        if protects && watcher.stop.is_some() && is_file && !is_dash(&self.input) {
+            let job = FileJob {
+                wish,
+                input: &self.input,
+                output,
+                form,
+                schema: run.schema,
+                remade: run.wish.remake,
+                force: self.force,
+            };
+            let FileDone { tally, warnings, run } = job.run(run.plan, watcher)?;
+            return Ok(Done { tally, warnings, output: run.map_or(Unplaced::Nothing, Unplaced::Run) });
+        }
+        if wish.start == Start::Resume || wish.in_place {
+            return Err(Fault::new(format!("{} is no ordinary file", self.input.display()))
+                .help("a run over it can be neither gone on with nor put in its place"));
+        }
+        let access = if protects { Access::Default } else { Access::Owner };
+        let mut part = output.map(|path| PartFile::create(path, access)).transpose()?;
         let mut stdout = io::stdout();
-        let output: Option<&mut dyn Write> = match target {
-            Target::None => None,
+        let writer: Option<&mut dyn Write> = match run.target {
+            Target::None | Target::InPlace => None,
             Target::Stdout => Some(&mut stdout),
             Target::File(_) => part.as_mut().map(|part| part as &mut dyn Write),
         };
-        let input = self.open_input()?;
-        let tally = match format {
-            Format::Jsonl => json_lines::run(plan, input, output, watcher),
-            _ => csv_file::run(plan, input, output, watcher),
-        };
-        Ok(Done { tally: tally.map_err(|error| self.fault(error))?, warnings: Vec::new(), part })
+        let only = wish.only.map(exceptions::rows).transpose()?;
+        let passed = file_run::pass(run.plan, (&form, only.as_ref()), self.open_input()?, writer, watcher);
+        let tally = passed.map_err(|error| {
+            if watcher.stops() {
+                return watcher.stopped("what was written so far is removed").help("run again");
+            }
+            self.fault(error)
+        })?;
+        self.all_found(only.as_ref(), &tally)?;
+        Ok(Done { tally, warnings: Vec::new(), output: part.map_or(Unplaced::Nothing, Unplaced::Part) })
+    }
+
+    /// Every row that was asked for is in the input.
+    fn all_found(&self, only: Option<&RowNumbers>, tally: &Tally) -> Result<()> {
+        match only.map(RowNumbers::count).filter(|wanted| *wanted != tally.rows) {
+            None => Ok(()),
+            Some(wanted) => Err(Fault::new(format!(
+                "{} has only {} of the {wanted} rows that --only lists",
+                self.input.display(),
+                tally.rows
+            ))),
+        }
     }
 
     fn open_input(&self) -> Result<Box<dyn Read + Send>> {
@@ -234,8 +300,15 @@ impl WorkArgs {
 
     fn target(&self, format: Format, wish: Wish<'_>) -> Result<Target> {
         let output = self.output.as_deref().filter(|path| !is_dash(path));
+        wish.files.check(format, &self.input, output.is_some())?;
         if is_dry(wish) {
             return Ok(Target::None);
+        }
+        if wish.files.in_place {
+            if let Some(keep) = wish.files.keep {
+                self.is_no_source(keep, "name to keep the input under", wish)?;
+            }
+            return Ok(Target::InPlace);
         }
         match (format, wish.verb, output) {
             (Format::Sqlite, "protect", None) if self.output.is_none() => Ok(Target::None),
@@ -245,7 +318,7 @@ impl WorkArgs {
                 Err(Fault::new("a SQLite file is revealed into a copy, never in place")
                     .help("name the copy: --output FILE"))
             }
-            (_, _, Some(path)) => self.output_file(path),
+            (_, _, Some(path)) => self.output_file(path, wish),
             (_, _, None) if io::stdout().is_terminal() => {
                 Err(Fault::new("the rows would go to the terminal")
                     .help("name a file: --output FILE; or pipe them on"))
@@ -254,9 +327,12 @@ impl WorkArgs {
         }
     }
 
-    fn output_file(&self, path: &Path) -> Result<Target> {
-        self.is_no_source(path, "output")?;
-        self.may_write(path, "output")?;
+    fn output_file(&self, path: &Path, wish: Wish<'_>) -> Result<Target> {
+        self.is_no_source(path, "output", wish)?;
+        // A run that is gone on with may have put it there.
+        if wish.files.start != Start::Resume {
+            self.may_write(path, "output")?;
+        }
         Ok(Target::File(path.to_path_buf()))
     }
 
@@ -269,20 +345,24 @@ impl WorkArgs {
             None if is_dry(wish) => return Ok(None),
             None => exceptions::default_path(beside),
         };
-        self.is_no_source(&path, "exceptions file")?;
+        self.is_no_source(&path, "exceptions file", wish)?;
         if output.is_some_and(|output| is_same(output, &path)) {
             return Err(at_once(&path, "output", "exceptions file"));
         }
-        if self.exceptions.is_some() {
+        if wish.files.keep.is_some_and(|keep| is_same(keep, &path)) {
+            return Err(at_once(&path, "name to keep the input under", "exceptions file"));
+        }
+        if self.exceptions.is_some() && wish.files.start != Start::Resume {
             self.may_write(&path, "exceptions file")?;
         }
         Ok(Some(path))
     }
 
     /// Refuses to write over a file that the run reads, whatever `--force` says.
-    fn is_no_source(&self, path: &Path, role: &str) -> Result<()> {
+    fn is_no_source(&self, path: &Path, role: &str, wish: Wish<'_>) -> Result<()> {
         let keyring = self.unlock.sources();
         let mut sources = vec![("input", self.input.as_path()), ("schema", self.schema.as_path())];
+        sources.extend(wish.files.only.map(|list| ("list of --only", list)));
         sources.extend(keyring.iter().map(|(role, path)| (*role, path.as_path())));
         is_no_source(path, role, &sources)
     }
@@ -325,6 +405,8 @@ pub(crate) struct Watcher<'a> {
     ui: &'a Ui,
     pub(crate) progress: Progress<'a>,
     pub(crate) exceptions: Exceptions,
+    /// Whether a signal came, for runs that end at a batch.
+    pub(crate) stop: Option<Stop>,
     by_rows: bool,
     quiet: bool,
     told: u64,
@@ -333,7 +415,27 @@ pub(crate) struct Watcher<'a> {
 impl<'a> Watcher<'a> {
     /// Lists refused rows at a path, if there is one, and tells the first of them unless it shall be quiet. Counts progress in rows.
     pub(crate) fn new(ui: &'a Ui, progress: Progress<'a>, exceptions: Option<PathBuf>, quiet: bool) -> Self {
-        Self { ui, progress, exceptions: Exceptions::new(exceptions), by_rows: true, quiet, told: 0 }
+        Self {
+            ui,
+            progress,
+            exceptions: Exceptions::new(exceptions),
+            stop: None,
+            by_rows: true,
+            quiet,
+            told: 0,
+        }
+    }
+
+    /// Tells people something, unless it shall be quiet.
+    pub(crate) fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            self.ui.note(text);
+        }
+    }
+
+    /// A run that a signal has ended.
+    pub(crate) fn stopped(&self, message: &str) -> Fault {
+        self.stop.as_ref().map_or_else(|| Fault::new(message), |stop| stop.fault(message))
     }
 }
 
@@ -349,6 +451,10 @@ impl Observer for Watcher<'_> {
 
     fn progress(&mut self, rows: u64, input_bytes: u64) {
         self.progress.tell(rows, if self.by_rows { rows } else { input_bytes });
+    }
+
+    fn stops(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stop::is_asked)
     }
 }
 

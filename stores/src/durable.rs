@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use amanat::error::{Error, Result};
 
@@ -33,7 +34,8 @@ pub struct PartFile {
     file: File,
     part: PathBuf,
     target: PathBuf,
-    stays: bool,
+    /// Whether it is left where it is.
+    stays: AtomicBool,
 }
 
 impl PartFile {
@@ -55,7 +57,7 @@ impl PartFile {
             }
             // Before it was locked, another starter may have taken it for a leftover and put its own there.
             if is_at(&file, &part) {
-                return Ok(Self { file, part, target: target.to_path_buf(), stays: false });
+                return Ok(Self { file, part, target: target.to_path_buf(), stays: AtomicBool::new(false) });
             }
         }
         Err(busy(target))
@@ -83,15 +85,20 @@ impl PartFile {
             }
             if is_at(&file, &part) {
                 file.seek(SeekFrom::End(0)).map_err(|error| failed(&part, "cannot be written", error))?;
-                return Ok(Some(Self { file, part, target: target.to_path_buf(), stays: true }));
+                return Ok(Some(Self {
+                    file,
+                    part,
+                    target: target.to_path_buf(),
+                    stays: AtomicBool::new(true),
+                }));
             }
         }
         Err(busy(target))
     }
 
     /// Leaves the content where it is when this is dropped, for somebody who goes on with it.
-    pub const fn stay(&mut self) {
-        self.stays = true;
+    pub fn stay(&self) {
+        self.stays.store(true, Ordering::Relaxed);
     }
 
     /// Keeps this many bytes and writes on behind them.
@@ -115,8 +122,8 @@ impl PartFile {
     ///
     /// # Errors
     /// `Store` if the system does not remove it.
-    pub fn discard(mut self) -> Result<()> {
-        self.stays = true;
+    pub fn discard(self) -> Result<()> {
+        self.stay();
         fs::remove_file(&self.part).map_err(|error| failed(&self.part, "cannot be removed", error))
     }
 
@@ -166,12 +173,12 @@ impl PartFile {
     ///
     /// # Errors
     /// `Store` if a step fails; the target is then as it was, unless only the last step, syncing the folder, failed.
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
         let sync = self.file.sync_all();
         sync.map_err(|error| failed(&self.target, "cannot be made durable", error))?;
         let rename = fs::rename(&self.part, &self.target);
         rename.map_err(|error| failed(&self.target, "cannot be put in place", error))?;
-        self.stays = true;
+        self.stay();
         sync_folder(&self.target)
     }
 }
@@ -203,7 +210,7 @@ impl Write for PartFile {
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        if !self.stays {
+        if !*self.stays.get_mut() {
             // Nothing better can be done with a failure here; the next writer removes it.
             let _ = fs::remove_file(&self.part);
         }

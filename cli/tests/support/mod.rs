@@ -103,7 +103,12 @@ impl Folder {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_amanat"));
         command.args(args).current_dir(self.0.path());
-        command.env_remove("COLUMNS").env_remove("NO_COLOR").env("RUST_BACKTRACE", "0");
+        command
+            .env_remove("AMANAT_KEYRING")
+            .env_remove("AMANAT_KEY_FILE")
+            .env_remove("COLUMNS")
+            .env_remove("NO_COLOR")
+            .env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -117,6 +122,8 @@ impl Folder {
         shell.args(["-c", line]).current_dir(self.0.path());
         shell
             .env("PATH", std::env::join_paths(folders).expect("paths"))
+            .env_remove("AMANAT_KEYRING")
+            .env_remove("AMANAT_KEY_FILE")
             .env_remove("COLUMNS")
             .env("RUST_BACKTRACE", "0");
         ran(shell.stdin(Stdio::null()).output().expect("a shell"))

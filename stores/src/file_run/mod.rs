@@ -355,8 +355,8 @@ impl FileRun {
         self.part.take().map_or(Ok(()), PartFile::discard)
     }
 
-    fn stay(&mut self) {
-        if let Some(part) = &mut self.part {
+    fn stay(&self) {
+        if let Some(part) = &self.part {
             part.stay();
         }
     }
