@@ -242,6 +242,14 @@ impl WorkArgs {
                 .help("a run over it can be neither gone on with nor put in its place"));
         }
         let access = if protects { Access::Default } else { Access::Owner };
+        if let Some(journal) = output.map(file_run::unfinished).transpose()?.flatten() {
+            return Err(Fault::new("an earlier run of protect into the same output was stopped").help(
+                format!(
+                    "finish it: protect --resume; or remove {} and with it what that run has done",
+                    journal.display()
+                ),
+            ));
+        }
         let mut part = output.map(|path| PartFile::create(path, access)).transpose()?;
         let mut stdout = io::stdout();
         let writer: Option<&mut dyn Write> = match run.target {

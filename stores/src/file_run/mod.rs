@@ -121,6 +121,16 @@ pub struct FileRun {
     is_resumed: bool,
 }
 
+/// The journal of a run that writes this file and was not finished, if there is one. Whoever writes the file otherwise would take away
+/// what that run has done.
+///
+/// # Errors
+/// `Store` if the path names no file.
+pub fn unfinished(target: &Path) -> Result<Option<PathBuf>> {
+    let journal = beside(target, JOURNAL_SUFFIX)?;
+    Ok(Some(journal).filter(|journal| journal.exists()))
+}
+
 /// Passes a stream that cannot be gone on with: protects it, or reveals it, as [`csv_file::run`] and [`json_lines::run`] do.
 ///
 /// # Errors
