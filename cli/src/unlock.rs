@@ -97,8 +97,7 @@ pub(crate) struct KekArgs {
     /// File with the passphrase in one line; nobody but its owner may be able to read it.
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Key file; nobody but its owner may be able to read it. Without this and a passphrase file, AMANAT_KEY_FILE names it where a keyring
-    /// is unlocked.
+    /// Key file; nobody but its owner may be able to read it. To unlock, AMANAT_KEY_FILE names one too.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }
