@@ -73,7 +73,7 @@ impl Columns {
 
 impl Columns {
     /// Name of the field, index or token of each column, in the store's order.
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn names(&self, table: &TableSchema) -> Vec<Option<Name>> {
         let mut names = vec![None; self.roles.len()];
         let fields =

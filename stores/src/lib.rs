@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files and tables for amanat: the keyring file, CSV, JSON Lines and SQLite.
+//! Files and tables for amanat: the keyring file, CSV, JSON Lines, SQLite and PostgreSQL.
 //!
 //! Owns what touches a file. Never decides how a value is sealed, never replaces a stored value before its replacement is safe.
 
@@ -18,6 +18,8 @@ pub mod keyring_file;
 pub mod keyring_watch;
 pub mod live;
 mod pipeline;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod reveal;
 pub mod run;
 pub mod scan;

@@ -220,7 +220,7 @@ impl Scanner {
     }
 
     /// Places of the wanted fields among all fields.
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn fields(&self) -> Vec<usize> {
         self.wanted.iter().map(|wanted| wanted.field).collect()
     }
