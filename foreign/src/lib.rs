@@ -38,7 +38,7 @@ pub use fernet::{Fernet, MAX_FERNET_KEYS};
 #[cfg(feature = "formats")]
 pub use format::{Format, open};
 #[cfg(feature = "formats")]
-pub use limits::{MAX_KEY_FILE_BYTES, MAX_PLAINTEXT_BYTES, MAX_STORED_BYTES};
+pub use limits::{MAX_INFLATED_BYTES, MAX_KEY_FILE_BYTES, MAX_STORED_BYTES};
 #[cfg(feature = "formats")]
 pub use lockbox::Lockbox;
 #[cfg(feature = "formats")]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is too much, and the one answer after a key was used.
 //!
-//! Owns the limits of all formats and the bounded inflating. Never says why a value does not open.
+//! Owns the limits of all formats and the bounded inflating. Never says why a value does not open. Everything here that held plaintext is
+//! wiped, but for the inflater's own window of 32 KiB.
 
 use std::io::{self, Read};
 
@@ -9,10 +10,10 @@ use amanat::error::{Error, Result};
 use flate2::bufread::{DeflateDecoder, ZlibDecoder};
 use zeroize::Zeroizing;
 
-/// Longest stored value. Twice [`MAX_PLAINTEXT_BYTES`]: base64, line breaks and headers fit.
-pub const MAX_STORED_BYTES: usize = 2 * MAX_PLAINTEXT_BYTES;
-/// Longest plaintext, also after inflating: a value that inflates to more is refused. 16 times the largest field of amanat.
-pub const MAX_PLAINTEXT_BYTES: usize = 1 << 20;
+/// Longest stored value; plaintext that is not compressed is shorter.
+pub const MAX_STORED_BYTES: usize = 1 << 21;
+/// Longest plaintext that a compressed value may inflate to: a bomb is refused. 16 times the largest field of amanat.
+pub const MAX_INFLATED_BYTES: usize = 1 << 20;
 /// Longest key file.
 pub const MAX_KEY_FILE_BYTES: usize = 1 << 20;
 
@@ -63,7 +64,7 @@ fn read_bounded(mut source: impl Read) -> Result<Zeroizing<Vec<u8>>> {
             Err(_) => return Err(unauthentic()),
         };
         let read = chunk.get(..count).unwrap_or_default();
-        if out.len() + read.len() > MAX_PLAINTEXT_BYTES {
+        if out.len() + read.len() > MAX_INFLATED_BYTES {
             return Err(too_long());
         }
         append_wiped(&mut out, read);
@@ -81,7 +82,7 @@ fn append_wiped(out: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
 }
 
 fn too_long() -> Error {
-    Error::limit(format!("the value is authentic and inflates to more than {MAX_PLAINTEXT_BYTES} bytes"))
+    Error::limit(format!("the value is authentic and inflates to more than {MAX_INFLATED_BYTES} bytes"))
 }
 
 const CHUNK_BYTES: usize = 4_096;
@@ -104,9 +105,9 @@ mod tests {
 
     #[test]
     fn inflates_to_the_limit_and_not_a_byte_further() {
-        let most = inflate(&deflated(&vec![7; MAX_PLAINTEXT_BYTES]), Compression::Deflate).unwrap();
-        assert_eq!(most.len(), MAX_PLAINTEXT_BYTES);
-        let more = inflate(&deflated(&vec![7; MAX_PLAINTEXT_BYTES + 1]), Compression::Deflate);
+        let most = inflate(&deflated(&vec![7; MAX_INFLATED_BYTES]), Compression::Deflate).unwrap();
+        assert_eq!(most.len(), MAX_INFLATED_BYTES);
+        let more = inflate(&deflated(&vec![7; MAX_INFLATED_BYTES + 1]), Compression::Deflate);
         assert_eq!(more.unwrap_err().kind(), Kind::Limit);
         // A bomb: a kilobyte for each of its bytes.
         let bomb = deflated(&vec![0; 64 << 20]);

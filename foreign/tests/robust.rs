@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::rc::Rc;
+
 use amanat_foreign::{
     Format, MAX_KEY_FILE_BYTES, MAX_PASSPHRASE_BYTES, MAX_STORED_BYTES, Opener, Origin, open,
 };
-use common::{Value, committed};
+use common::{Openers, Value, committed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -22,12 +24,10 @@ fn small(format: Format) -> Vec<Value> {
     values
 }
 
-fn openers(format: Format) -> Vec<(Value, Box<dyn Opener>)> {
+fn openers(format: Format) -> Vec<(Value, Rc<dyn Opener>)> {
+    let mut openers = Openers::default();
     let values = small(format).into_iter().filter(|value| value.expect.is_none());
-    values
-        .map(|value| (open(format.as_str(), value.key.as_bytes()).unwrap(), value))
-        .map(|(o, v)| (v, o))
-        .collect()
+    values.map(|value| (openers.of(&value).unwrap(), value)).map(|(opener, value)| (value, opener)).collect()
 }
 
 /// A few changes: bytes set, cut out, put in.

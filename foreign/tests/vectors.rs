@@ -8,7 +8,7 @@ mod common;
 
 use amanat::error::Kind;
 use amanat_foreign::{Format, open};
-use common::{Value, committed, fresh};
+use common::{Openers, Value, committed, fresh};
 
 /// How many values of each format there are, so that none is lost unseen.
 const COMMITTED: &[(Format, usize)] = &[
@@ -20,9 +20,8 @@ const COMMITTED: &[(Format, usize)] = &[
     (Format::Vault, 36),
 ];
 
-fn check(value: &Value) {
-    let opened = open(value.format.as_str(), value.key.as_bytes())
-        .and_then(|opener| value.open_instead(&*opener, &value.stored));
+fn check(openers: &mut Openers, value: &Value) {
+    let opened = openers.of(value).and_then(|opener| value.open_instead(&*opener, &value.stored));
     match (opened, value.expect.as_deref()) {
         (Ok(plain), None) => assert!(*plain == value.plain, "{value:?}: opens to something else"),
         (Ok(_), Some(_)) => panic!("{value:?}: opens"),
@@ -33,12 +32,13 @@ fn check(value: &Value) {
 
 #[test]
 fn every_value_opens_or_is_refused_as_it_says() {
+    let mut openers = Openers::default();
     for (format, count) in COMMITTED {
         let values = committed(*format);
-        values.iter().for_each(check);
+        values.iter().for_each(|value| check(&mut openers, value));
         assert_eq!(values.len(), *count, "{format}");
         let fresh = fresh(*format);
-        fresh.iter().for_each(check);
+        fresh.iter().for_each(|value| check(&mut openers, value));
         println!("{format}: {count} values, and {} made afresh", fresh.len());
     }
 }

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use self::packet::{Indeterminate, Packet, Tag};
 use self::s2k::S2k;
-use crate::limits::{Compression, MAX_PLAINTEXT_BYTES, bounded, inflate, unauthentic};
+use crate::limits::{Compression, bounded, inflate, unauthentic};
 use crate::reader::Reader;
 use crate::text::bounded_key_file;
 use crate::{Opener, Origin};
@@ -204,11 +204,7 @@ fn literal_body(packet: &Packet<'_>) -> Result<Zeroizing<Vec<u8>>> {
         reader.take(DATE_BYTES)
     };
     skip_head().map_err(|_| not_literal())?;
-    let bytes = reader.rest();
-    if bytes.len() > MAX_PLAINTEXT_BYTES {
-        return Err(Error::limit(format!("a value of more than {MAX_PLAINTEXT_BYTES} bytes")));
-    }
-    Ok(Zeroizing::new(bytes.to_vec()))
+    Ok(Zeroizing::new(reader.rest().to_vec()))
 }
 
 fn not_literal() -> Error {

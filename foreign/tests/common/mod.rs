@@ -2,11 +2,13 @@
 //! Values of other tools, read from the files of vectors/make.py.
 #![allow(dead_code, reason = "each test uses a part")]
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::rc::Rc;
 
 use amanat::error::{Kind, Result};
-use amanat_foreign::{Format, Opener, Origin};
+use amanat_foreign::{Format, Opener, Origin, open};
 use base64_turbo::STANDARD;
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
@@ -53,6 +55,22 @@ impl Value {
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.format, self.name)
+    }
+}
+
+/// Openers by key file: some keys take long to derive.
+#[derive(Default)]
+pub(crate) struct Openers(HashMap<(&'static str, String), Rc<dyn Opener>>);
+
+impl Openers {
+    pub(crate) fn of(&mut self, value: &Value) -> Result<Rc<dyn Opener>> {
+        let key = (value.format.as_str(), value.key.clone());
+        if let Some(opener) = self.0.get(&key) {
+            return Ok(Rc::clone(opener));
+        }
+        let opener: Rc<dyn Opener> = open(value.format.as_str(), value.key.as_bytes())?.into();
+        self.0.insert(key, Rc::clone(&opener));
+        Ok(opener)
     }
 }
 
