@@ -146,3 +146,19 @@ struct File {
 }
 
 const KEY_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_whole_and_of_one_block() {
+        assert_eq!(unpadded(b"ab\x80\0", 4), Some(2));
+        assert_eq!(unpadded(b"abc\x80", 4), Some(3));
+        assert_eq!(unpadded(b"\x80\0\0\0", 4), Some(0));
+        assert_eq!(unpadded(b"abcd\x80\0\0\0", 4), Some(4));
+        for bad in [&b""[..], b"\0\0\0\0", b"abcd", b"ab\x80", b"abc\x80\0\0\0\0"] {
+            assert_eq!(unpadded(bad, 4), None, "{bad:?}");
+        }
+    }
+}

@@ -283,3 +283,65 @@ const DATA_VERSION: u8 = 1;
 const DATE_BYTES: usize = 4;
 const KEY_VERSION: u8 = 4;
 const PREFIX_BYTES: usize = 18;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use amanat::error::Kind;
+
+    use super::*;
+
+    /// Key packet: version 4, AES-128, s2k mode 0, SHA-1.
+    const KEY: &[u8] = b"\xc3\x04\x04\x07\x00\x02";
+
+    fn kind(parts: &[&[u8]]) -> Kind {
+        let opener = Pgcrypto::from_key_file(b"a passphrase").unwrap();
+        opener.open(&parts.concat(), &Origin::new("t", "c", &[])).unwrap_err().kind()
+    }
+
+    #[test]
+    fn data_packets_too_short_for_a_code_are_told_from_those_that_do_not_open() {
+        for bytes in 0..PREFIX_BYTES + CODE_PACKET_BYTES {
+            let length = u8::try_from(bytes + 1).unwrap();
+            assert_eq!(kind(&[KEY, &[0xd2, length, 1], &vec![7; bytes]]), Kind::Malformed, "{bytes}");
+        }
+        assert_eq!(kind(&[KEY, &[0xd2, 41, 1], &[7; 40]]), Kind::Unauthentic);
+        assert_eq!(kind(&[KEY, &[0xd2, 41, 2], &[7; 40]]), Kind::Unsupported);
+    }
+
+    #[test]
+    fn messages_of_other_shapes_are_refused_before_a_key_is_made() {
+        let data = &[&[0xd2, 41, 1][..], &[7; 40]].concat();
+        assert_eq!(kind(&[]), Kind::Malformed);
+        assert_eq!(kind(&[data]), Kind::Malformed);
+        assert_eq!(kind(&[KEY]), Kind::Malformed);
+        assert_eq!(kind(&[KEY, KEY, data]), Kind::Unsupported);
+        assert_eq!(kind(&[b"\xc1\x01\x03", data]), Kind::Unsupported);
+        assert_eq!(kind(&[KEY, data, data]), Kind::Malformed);
+        assert_eq!(kind(&[b"\xc3\x05\x04\x07\x00\x02\x09", data]), Kind::Malformed);
+        assert_eq!(kind(&[b"\x8f\x04\x07\x00\x02", data]), Kind::Unsupported);
+        // A marker may come before.
+        assert_eq!(kind(&[b"\xca\x03PGP", KEY, data]), Kind::Unauthentic);
+    }
+
+    #[test]
+    fn authentic_contents_of_other_tools_are_named() {
+        let of = |contents: &[u8]| literal(contents).map(|text| text.to_vec()).map_err(|e| e.kind());
+        assert_eq!(of(b"\xcb\x08b\x00\x00\x00\x00\x00hi"), Ok(b"hi".to_vec()));
+        assert_eq!(of(b"\xcb\x09b\x01n\x00\x00\x00\x00hi"), Ok(b"hi".to_vec()));
+        assert_eq!(of(b"\xa3\x00\xcb\x08b\x00\x00\x00\x00\x00hi"), Ok(b"hi".to_vec()));
+        for other in [
+            &b""[..],
+            b"\xcb\x05b\x00\x00\x00\x00",
+            b"\xcb\x06b\xff\x00\x00\x00\x00",
+            b"\xc8\x00",
+            b"\xc8\x01\x03",
+            b"\xc8\x01\x09",
+            b"\xc4\x00",
+            b"\xcb\x06b\x00\x00\x00\x00\x00\xcb\x06b\x00\x00\x00\x00\x00",
+            b"\xc8\x03\x00\xc8\x00",
+        ] {
+            assert_eq!(of(other), Err(Kind::Unsupported), "{other:02x?}");
+        }
+    }
+}
