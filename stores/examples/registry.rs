@@ -14,7 +14,7 @@ use amanat::{
     ValueRef,
 };
 use amanat_stores::{KeyringPath, clock, secret_file};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 #[derive(Record)]
 #[amanat(table = "citizens")]
@@ -115,18 +115,19 @@ fn find(
     opener: &mut RecordOpener,
 ) -> Result<Vec<(Citizen, Option<TokenText>)>> {
     let search = by_cnic.search(&[ValueRef::Text(cnic)])?;
-    let mut query = table.prepare("SELECT * FROM citizens WHERE cnic_index = ?").map_err(refused)?;
+    // One term, and one more while the index is being rotated: both in one statement, because a run moves rows from one to the other.
+    let terms: Vec<String> = search.terms().iter().map(IndexTerm::to_text).collect();
+    let places = vec!["?"; terms.len()].join(", ");
+    let sql = format!("SELECT * FROM citizens WHERE cnic_index IN ({places})");
+    let mut query = table.prepare(&sql).map_err(refused)?;
+    let mut rows = query.query(params_from_iter(terms)).map_err(refused)?;
     let mut found = Vec::new();
-    // One term, and one more while the index is being rotated.
-    for term in search.terms() {
-        let mut rows = query.query([term.to_text()]).map_err(refused)?;
-        while let Some(row) = rows.next().map_err(refused)? {
-            let row = read(row)?;
-            let citizen = row.open(opener)?;
-            if search.found(&citizen)? {
-                // A kept token is only as good as the table. `amanat export` makes tokens from the opened values instead.
-                found.push((citizen, row.voter_roll));
-            }
+    while let Some(row) = rows.next().map_err(refused)? {
+        let row = read(row)?;
+        let citizen = row.open(opener)?;
+        if search.found(&citizen)? {
+            // A kept token is only as good as the table. `amanat export` makes tokens from the opened values instead.
+            found.push((citizen, row.voter_roll));
         }
     }
     Ok(found)

@@ -11,6 +11,7 @@
 //! | `show ID` | `row ID CNIC NAME DISTRICT`, masked, or `absent` |
 //! | `find cnic CNIC`, `find name NAME` | a `row` for each, then `end` |
 //! | `delete ID` | `ok`, or `absent` |
+//! | `generation` | that of the keyring in use: ask before a key is activated, and before it is destroyed |
 
 #[path = "registry_backend/database.rs"]
 mod database;

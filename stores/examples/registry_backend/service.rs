@@ -26,13 +26,14 @@ pub(crate) struct Citizen {
 const ATTEMPTS: u32 = 100;
 
 pub(crate) struct Service<'w> {
+    watch: &'w KeyringWatch<'w>,
     pub(crate) citizens: LiveTable<'w, Citizen>,
     pub(crate) database: Database,
 }
 
 impl<'w> Service<'w> {
     pub(crate) fn new(watch: &'w KeyringWatch<'w>, database: Database) -> Result<Self> {
-        Ok(Self { citizens: LiveTable::new(watch)?, database })
+        Ok(Self { watch, citizens: LiveTable::new(watch)?, database })
     }
 
     pub(crate) fn answer(&mut self, request: &[&str]) -> Result<String> {
@@ -49,6 +50,7 @@ impl<'w> Service<'w> {
             ["find", "cnic", cnic] => self.find("by-cnic", cnic),
             ["find", "name", name] => self.find("by-name", name),
             ["delete", id] => self.delete(id).map(done),
+            ["generation"] => Ok(format!("{}\n", self.watch.current()?.generation())),
             _ => Err(Error::misuse("no such request")),
         }
     }
