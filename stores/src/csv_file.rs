@@ -175,6 +175,9 @@ impl<R: Read + Seek> CsvFile<'_, R> {
         let Self { reader: old, header, byte_order_mark, form, .. } = self;
         let Bounded { input, ended, .. } = old.into_inner();
         let (_, mut input) = input.into_inner();
+        // The last row of a file without a line end was ended by the mark, whose first byte then counts too.
+        let length = input.seek(SeekFrom::End(0)).map_err(stream::cannot_read)?;
+        let at = InputPlace { bytes: at.bytes.min(length), ..at };
         let before = at.bytes.saturating_sub(1);
         let mut last = [0];
         let read = input.seek(SeekFrom::Start(before)).and_then(|_| input.read_exact(&mut last));
