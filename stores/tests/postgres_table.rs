@@ -52,7 +52,9 @@ fn values_of_every_type_are_sealed_in_text_and_bytea_and_nothing_else_is_touched
             ("bytea", "bytea", ("'\\x070100ff'", "'\\x820102'"))
         };
         // A value's text in UTF-8 is what a bytea column holds of it before it is sealed.
-        let text = |value: &str| if encoding == "text" { value.to_owned() } else { format!("convert_to({value}, 'UTF8')") };
+        let text = |value: &str| {
+            if encoding == "text" { value.to_owned() } else { format!("convert_to({value}, 'UTF8')") }
+        };
         database.sql(&format!(
             "CREATE TABLE people (id bigint PRIMARY KEY, \"Full \"\"Name\"\"\" {sealed}, note {sealed}, born {sealed}, children {sealed}, alive {sealed}, \
              photo {sealed}, more {sealed}, phone varchar(20), district text DEFAULT 'Lahore', shout text GENERATED ALWAYS AS (upper(district)) STORED, \
@@ -78,7 +80,10 @@ fn values_of_every_type_are_sealed_in_text_and_bytea_and_nothing_else_is_touched
                 registry.rotate();
             }
             let report = job.run().unwrap();
-            assert_eq!((report.worked.refused_rows, report.checked.refused_rows, report.checked.rows), (0, 0, 600));
+            assert_eq!(
+                (report.worked.refused_rows, report.checked.refused_rows, report.checked.rows),
+                (0, 0, 600)
+            );
             assert_eq!(report.worked.masked, if round == 0 { 500 } else { 0 });
             assert_eq!(database.rows(untouched), before);
             let opened = job.values(&FIELDS);
@@ -98,7 +103,8 @@ fn values_of_every_type_are_sealed_in_text_and_bytea_and_nothing_else_is_touched
                 assert_eq!((values[7], values[8]), (Some(phone.as_str()), Some(district.as_str())));
             }
             let visible = database.number("SELECT count(*) FROM people WHERE note IS NULL");
-            let hidden = database.number("SELECT count(*) FROM people WHERE \"Full \"\"Name\"\"\" IS NULL OR born IS NULL");
+            let hidden = database
+                .number("SELECT count(*) FROM people WHERE \"Full \"\"Name\"\"\" IS NULL OR born IS NULL");
             assert_eq!((visible, hidden), (100, 0));
             counts(&registry, &job, encoding, round);
         }
@@ -177,12 +183,20 @@ fn views_triggers_and_foreign_keys_survive() {
     assert_eq!(job.run().unwrap().checked.rows, 400);
     assert_eq!(database.rows(defined), before);
     assert_eq!(database.number("SELECT count(*) FROM shown WHERE name LIKE 'amn1.%'"), 400);
-    assert_eq!(database.number("SELECT count(*) FROM audit WHERE was = 'Synt'"), 400, "the trigger saw each row once");
+    assert_eq!(
+        database.number("SELECT count(*) FROM audit WHERE was = 'Synt'"),
+        400,
+        "the trigger saw each row once"
+    );
     database.client.batch_execute("DELETE FROM district WHERE id = 1").unwrap_err();
     database.sql("DELETE FROM people WHERE id = md5('7')::uuid");
     assert_eq!(database.number("SELECT count(*) FROM cards"), 399);
     let advice = job.store().unwrap().connect().unwrap().advice().unwrap().join("\n");
-    assert!(advice.contains("1 triggers of public.people") && advice.contains("VACUUM (FULL, ANALYZE) \"public\".\"people\""), "{advice}");
+    assert!(
+        advice.contains("1 triggers of public.people")
+            && advice.contains("VACUUM (FULL, ANALYZE) \"public\".\"people\""),
+        "{advice}"
+    );
 }
 
 #[test]
@@ -205,7 +219,10 @@ fn a_trigger_that_changes_what_is_written_stops_the_run_and_nothing_is_kept() {
         let error = Job::new(&registry, &url, &schema).run().unwrap_err();
         assert!(error.message().contains("a trigger of the database changes what is written"), "{error}");
         assert_eq!(error.field().map(ToString::to_string).as_deref(), Some("note"), "{error}");
-        assert_eq!(database.number("SELECT count(*) FROM people WHERE name = 'Synthetic' AND note = 'n'"), 10);
+        assert_eq!(
+            database.number("SELECT count(*) FROM people WHERE name = 'Synthetic' AND note = 'n'"),
+            10
+        );
     }
     // One that takes a row out of the update: the row is not lost, it is told.
     let (registry, mut database) = (Registry::new(), Database::new());
@@ -243,7 +260,9 @@ fn what_cannot_be_worked_on_safely_is_refused_with_its_reason() {
          CREATE TABLE more (id int PRIMARY KEY, name text, also text); CREATE EXTENSION file_fdw; \
          CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; CREATE FOREIGN TABLE far (id int, name text) SERVER files OPTIONS (filename '/dev/null')",
     );
-    let schema = table("[[table]]\nname = \"people\"\nrecord_id = [\"id\"]\nfield = [{ name = \"name\", mode = \"sealed\" }]\n");
+    let schema = table(
+        "[[table]]\nname = \"people\"\nrecord_id = [\"id\"]\nfield = [{ name = \"name\", mode = \"sealed\" }]\n",
+    );
     for (name, why) in [
         ("seen", "is a view"),
         ("stored", "is a view"),
@@ -274,9 +293,10 @@ fn what_cannot_be_worked_on_safely_is_refused_with_its_reason() {
 fn statements(error: &Error) -> String {
     let from = error.message().find("ALTER TABLE").unwrap_or_else(|| panic!("no statement: {error}"));
     let until = error.message().rfind(';').unwrap();
-    error.message()[from..=until].split("; column").map(|part| part.split("ALTER TABLE").last().unwrap()).fold(String::new(), |all, part| {
-        format!("{all}ALTER TABLE{};", part.trim_end_matches(';'))
-    })
+    error.message()[from..=until]
+        .split("; column")
+        .map(|part| part.split("ALTER TABLE").last().unwrap())
+        .fold(String::new(), |all, part| format!("{all}ALTER TABLE{};", part.trim_end_matches(';')))
 }
 
 #[test]

@@ -70,6 +70,17 @@ impl PostgresLane {
         &self.source.table
     }
 
+    /// The parts of a key.
+    fn parts(&self, position: &Position) -> Result<Vec<String>> {
+        let parts: Option<Vec<String>> = serde_json::from_str(&position.0).ok();
+        parts.filter(|parts| parts.len() == self.table().key.len()).ok_or_else(|| {
+            Error::malformed(
+                "the journal holds a position that is none of this table: the journal was edited, or the table has another key now; cancel the run \
+                 and start a new one",
+            )
+        })
+    }
+
     fn statement(&mut self, sql: String) -> Result<Statement> {
         if let Some(statement) = self.statements.get(&sql) {
             return Ok(statement.clone());
@@ -161,8 +172,8 @@ impl Lane for PostgresLane {
         rows: usize,
         number: u64,
     ) -> Result<Self::Batch> {
-        let after = after.or(range.after.as_ref()).map(parts).transpose()?;
-        let upto = range.upto.as_ref().map(parts).transpose()?;
+        let after = after.or(range.after.as_ref()).map(|position| self.parts(position)).transpose()?;
+        let upto = range.upto.as_ref().map(|position| self.parts(position)).transpose()?;
         let ends = Ends { after: after.is_some(), upto: upto.is_some() };
         let sql = self.table().select(ends, rows.min(self.fitting).max(1));
         let key: Vec<String> = after.into_iter().chain(upto).flatten().collect();
@@ -180,7 +191,7 @@ impl Lane for PostgresLane {
     }
 
     fn read_locked(&mut self, rows: &[Position], number: u64) -> Result<Self::Batch> {
-        let keys = rows.iter().map(parts).collect::<Result<Vec<_>>>()?;
+        let keys = rows.iter().map(|position| self.parts(position)).collect::<Result<Vec<_>>>()?;
         let width = self.table().key.len();
         let array = |part: usize| keys.iter().map(|key| key.get(part).map(String::as_str)).collect();
         let arrays: Vec<Vec<Option<&str>>> = (0..width).map(array).collect();
@@ -239,13 +250,6 @@ fn changed_row(changes: &Changes<'_>, row: &Row) -> Result<usize> {
 fn place(row: &Row) -> Result<usize> {
     let place: i64 = row.try_get(0).map_err(failed)?;
     Ok(usize::try_from(place.saturating_sub(1)).unwrap_or(usize::MAX))
-}
-
-/// The parts of a key.
-fn parts(position: &Position) -> Result<Vec<String>> {
-    serde_json::from_str(&position.0).map_err(|_| {
-        Error::malformed("the journal holds a position that is none of a PostgreSQL table; it was edited")
-    })
 }
 
 /// A parameter as the client takes it.
