@@ -39,15 +39,15 @@ use prints::{Away, MARKER, NUMBER, Prints, Spy, born, hex};
 
 /// Public types that print what they hold, because all of it is public: names, ids, states, sizes, settings, masks.
 const PUBLIC: &str = "\
-    Absence Allowance Argon2Cost Audience Bucket BucketFigures Census CheckDigit Column Encoding Engine \
-    EnvelopeFacts Epoch Exposure Family Field FieldContext FieldLayout FieldPolicy Form Identifier Index \
-    IndexBits IndexBudget IndexLayout IndexPolicy IndexSpec IndexedField Invalid KekErrorKind KeyId \
-    KeyInfo Kind Layout LeakageReport Lease Lengths Mask Masked Migration Mode Multiplicity Name \
-    NormalForm OpenOptions Other Pace Pattern Phase Pin Place Plan Planner Purpose Reason Receipt \
-    ReceiptFacts ReceiptToken RecipientPublicKey Renewal Request RunId RunPlan RunSource Schema \
-    SealOptions SlotContext SlotInfo Stage State Strictness Suite Suspect TableSchema Timestamp \
-    TokenCensus TokenHeader TokenKind TokenLayout TokenPlan TokenPolicy TraceGroup ValueType Verb \
-    Verdict Warning WrappedSecret";
+    Absence Allowance Argon2Cost Audience Bucket BucketFigures Census CheckDigit Column DroppedColumn \
+    Encoding Engine EnvelopeFacts Epoch Exposure Family Field FieldContext FieldLayout FieldPolicy \
+    Form Identifier Index IndexBits IndexBudget IndexLayout IndexPolicy IndexSpec IndexedField \
+    Invalid KekErrorKind KeyId KeyInfo Kind Layout LeakageReport Lease Lengths Mask Masked Migration \
+    Mode MovedField Multiplicity Name NormalForm OpenOptions Other Pace Pattern Phase Pin Place Plan \
+    Planner Purpose Reason Receipt ReceiptFacts ReceiptToken RecipientPublicKey Renewal Request RunId \
+    RunPlan RunSource Schema SchemaChange SealOptions SlotContext SlotInfo Stage State Strictness \
+    Suite Suspect TableSchema Timestamp TokenCensus TokenHeader TokenKind TokenLayout TokenPlan \
+    TokenPolicy TraceGroup ValueType Verb Verdict Warning WrappedSecret";
 
 /// Public types that hold something secret or personal, or are made from it; each is printed below.
 const PRINTED: &str = "\

@@ -78,6 +78,7 @@ pub struct FieldPolicy {
     pub(super) migration: Migration,
     pub(super) mask: Option<Mask>,
     pub(super) identifier: Option<Identifier>,
+    pub(super) formerly: Option<Name>,
 }
 
 impl FieldPolicy {
@@ -95,6 +96,7 @@ impl FieldPolicy {
             migration: Migration::default(),
             mask: None,
             identifier: None,
+            formerly: None,
         }
     }
 
@@ -154,6 +156,14 @@ impl FieldPolicy {
     #[must_use]
     pub fn with_identifier(mut self, identifier: Identifier) -> Self {
         self.identifier = Some(identifier);
+        self
+    }
+
+    /// Names the field of an older schema whose values this field takes over, from that field's column. Its own name means that its values move
+    /// from another column.
+    #[must_use]
+    pub fn with_formerly(mut self, name: Name) -> Self {
+        self.formerly = Some(name);
         self
     }
 
@@ -223,6 +233,12 @@ impl FieldPolicy {
         self.identifier.as_ref()
     }
 
+    /// The field of an older schema whose values this field takes over. Means nothing outside of a change of schema.
+    #[must_use]
+    pub const fn formerly(&self) -> Option<&Name> {
+        self.formerly.as_ref()
+    }
+
     /// The normal form that indexes and tokens of this field have unless they name another.
     #[must_use]
     pub fn normal_form(&self) -> Option<NormalForm> {
@@ -239,13 +255,16 @@ impl FieldPolicy {
         let only_sealed = self.bucket != Bucket::default()
             || self.family != Family::default()
             || self.absence != Absence::default()
-            || self.migration != Migration::default();
+            || self.migration != Migration::default()
+            || self.formerly.is_some();
         if self.identifier.is_some() && self.value_type != ValueType::Text {
             return fault("only text is an identifier; leave `type` out");
         }
         match self.mode {
             Mode::Sealed => Ok(self),
-            _ if only_sealed => fault("`pad`, `family`, `absence` and `migration` belong to sealed fields"),
+            _ if only_sealed => {
+                fault("`pad`, `family`, `absence`, `migration` and `formerly` belong to sealed fields")
+            }
             Mode::Clear if self.mask.is_some() || self.identifier.is_some() => {
                 fault("a clear field has no `mask` or `identifier`; set `mode = \"masked\"` or `\"sealed\"`")
             }

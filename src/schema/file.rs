@@ -167,6 +167,8 @@ struct FieldForm {
     mask: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     identifier: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    formerly: Option<String>,
     #[serde(default, skip_serializing)]
     index: Option<toml::Value>,
     #[serde(default, skip_serializing)]
@@ -362,6 +364,9 @@ impl FieldForm {
         if let Some(pad) = self.pad {
             policy = policy.with_bucket(Bucket::new(pad).map_err(here)?);
         }
+        if let Some(former) = &self.formerly {
+            policy = policy.with_formerly(Name::new(former).map_err(here)?);
+        }
         let identifier = self.identifier.as_deref().map(|name| own.find(name)).transpose().map_err(here)?;
         if let Some(identifier) = &identifier {
             policy = policy.with_identifier(identifier.clone());
@@ -392,6 +397,7 @@ impl FieldForm {
             migration: unless_default(policy.migration(), Migration::WORDS),
             mask,
             identifier: policy.identifier().map(|identifier| identifier.name().to_owned()),
+            formerly: policy.formerly().map(Name::to_string),
             index: None,
             token: None,
         }

@@ -3,10 +3,12 @@
 //!
 //! Owns the rules over whole tables (SPEC chapter 7). Checked once, immutable afterwards. Never guesses about a column it does not name.
 
+mod change;
 mod field;
 mod file;
 mod surrogate;
 
+pub use change::{DroppedColumn, MovedField, SchemaChange};
 pub use field::{Absence, FieldPolicy, Migration, Mode, ValueType};
 pub use surrogate::{IndexPolicy, Invalid, TokenPolicy};
 
@@ -98,7 +100,7 @@ impl TableSchema {
     ///
     /// # Errors
     /// `Schema` if a field or column is declared twice, if a field has settings that mean nothing for its mode, if nothing identifies a row,
-    /// or if a column of the record id is not clear;
+    /// if a column of the record id is not clear, or if a field takes over the values of one that is still there or that another takes over;
     /// `Limit` for too many fields.
     pub fn new(
         name: Name,
@@ -128,6 +130,21 @@ impl TableSchema {
         }
         if let Some(column) = first_repeated(fields.iter().map(|field| field.column.as_str())) {
             return fault(format!("column `{column}` belongs to two fields"));
+        }
+        if let Some(former) =
+            first_repeated(fields.iter().filter_map(|field| field.formerly()).map(Name::as_str))
+        {
+            return fault(format!("two fields are `formerly = \"{former}\"`"));
+        }
+        let is_there = |field: &&FieldPolicy| {
+            let former = field.formerly().filter(|former| *former != field.name());
+            former.is_some_and(|former| fields.iter().any(|other| other.name() == former))
+        };
+        if let Some(field) = fields.iter().find(is_there) {
+            return fault(format!(
+                "field `{}` is `formerly` one that is still there; leave the word out once its values were moved",
+                field.name
+            ));
         }
         let stored = |field: &&FieldPolicy| field.mode != Mode::Clear && record_id.contains(&field.column);
         if let Some(field) = fields.iter().find(stored) {
