@@ -3,6 +3,8 @@
 //!
 //! Owns the decision from the header alone. Never seals what looks like an envelope, never tries a key to learn what a cell is.
 
+use std::borrow::Cow;
+
 use amanat::envelope::{Envelope, append_from_text};
 use amanat::error::{Error, Kind, Result};
 use amanat::ident::KeyId;
@@ -21,6 +23,9 @@ pub enum Stored<'a> {
     EnvelopeBytes(&'a [u8]),
     /// What claims to be an envelope in its text form.
     EnvelopeText(&'a str),
+    /// What another tool sealed, or an envelope in its binary form: the bytes of a binary column, or the UTF-8 of a text column that is
+    /// no text form of an envelope. Only from columns whose field has an opener.
+    Foreign(Cow<'a, [u8]>),
     /// A plain value of the field's type.
     Plain(ValueRef<'a>),
     /// A plain value of the field's type that had to be decoded.
@@ -61,13 +66,21 @@ pub(crate) struct CellReader {
     pub(crate) policy: FieldPolicy,
     pub(crate) opener: FieldOpener,
     primary: KeyId,
+    /// Whether it is sealed anew although its header asks for nothing.
+    remade: bool,
     /// Bytes of the envelope whose text form was read last.
     scratch: Vec<u8>,
 }
 
 impl CellReader {
     pub(crate) const fn new(policy: FieldPolicy, opener: FieldOpener, primary: KeyId) -> Self {
-        Self { policy, opener, primary, scratch: Vec::new() }
+        Self { policy, opener, primary, remade: false, scratch: Vec::new() }
+    }
+
+    /// Whether every cell is sealed anew: its padding got smaller, which no length shows, or it is bound to another name.
+    pub(crate) const fn remaking(mut self, remade: bool) -> Self {
+        self.remade = remade;
+        self
     }
 
     /// Decides what protecting does with a cell: from the header, and only then by opening what must be sealed anew.
@@ -84,12 +97,19 @@ impl CellReader {
             }
             Stored::EnvelopeBytes(bytes) => {
                 let envelope = Envelope::parse(bytes).map_err(looks_like)?;
-                sealed(&mut self.opener, &self.policy, self.primary, record, &envelope)
+                if !self.remade && is_current(&self.policy, self.primary, &envelope) {
+                    return Ok(Decision::Keep);
+                }
+                open_anew(&mut self.opener, &self.policy, record, &envelope)
             }
             Stored::EnvelopeText(text) => {
                 let envelope = from_text(text, &mut self.scratch).map_err(looks_like)?;
-                sealed(&mut self.opener, &self.policy, self.primary, record, &envelope)
+                if !self.remade && is_current(&self.policy, self.primary, &envelope) {
+                    return Ok(Decision::Keep);
+                }
+                open_anew(&mut self.opener, &self.policy, record, &envelope)
             }
+            Stored::Foreign(_) => Err(of_another_tool()),
         }
     }
 
@@ -113,6 +133,7 @@ impl CellReader {
                     ))
                 };
             }
+            Stored::Foreign(_) => return Err(of_another_tool()),
             Stored::EnvelopeBytes(bytes) => Envelope::parse(bytes).map_err(looks_like)?,
             Stored::EnvelopeText(text) => from_text(text, &mut self.scratch).map_err(looks_like)?,
         };
@@ -132,20 +153,28 @@ pub(crate) enum Opened<'a> {
     Value(KeyId, ValueRef<'a>),
 }
 
-fn sealed(
+/// Whether an envelope is as the policy would have it made today: key, suite, and a length that the field's bucket gives. A value that was
+/// padded to a smaller bucket may have such a length by chance, and one that was padded to twice the bucket always has.
+fn is_current(policy: &FieldPolicy, primary: KeyId, envelope: &Envelope<'_>) -> bool {
+    let suite = envelope.suite();
+    let as_policy = suite == policy.family().suite() || suite == Suite::Cobblestone256;
+    let padded = envelope.padded_bytes().is_multiple_of(policy.bucket().bytes());
+    envelope.key() == primary && as_policy && padded
+}
+
+fn open_anew(
     opener: &mut FieldOpener,
     policy: &FieldPolicy,
-    primary: KeyId,
     record: &RecordId<'_>,
     envelope: &Envelope<'_>,
 ) -> Result<Decision<'static>> {
-    let as_policy = envelope.suite() == policy.family().suite() || envelope.suite() == Suite::Cobblestone256;
-    if envelope.key() == primary && as_policy {
-        return Ok(Decision::Keep);
-    }
     let value = opener.open_parsed(record, envelope)?;
     check_type(value, policy.value_type())?;
     Ok(Decision::Reseal(envelope.key(), value.to_value()))
+}
+
+fn of_another_tool() -> Error {
+    Error::misuse("a value of another tool was not opened")
 }
 
 fn from_text<'s>(text: &str, scratch: &'s mut Vec<u8>) -> Result<Envelope<'s>> {

@@ -6,7 +6,9 @@
 use amanat::error::{Error, Result};
 use amanat::ident::Name;
 use amanat::mask::Mask;
-use amanat::schema::{Mode, TableSchema, TokenPolicy, ValueType};
+use amanat::schema::{FieldPolicy, Mode, TableSchema, TokenPolicy, ValueType};
+
+use crate::migration::Work;
 
 /// What a column is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub(crate) enum Role {
     Sealed(usize, ValueType),
     /// The index or kept token at this position of [`TableSchema::surrogate_columns`].
     Surrogate(usize),
+    /// What held the sealed field at this position, of this type, under an older schema: its values move from here.
+    Former(usize, ValueType),
+    /// A column that the new schema does not have: it is emptied.
+    LeftOver,
 }
 
 /// The columns of a store, matched to a table.
@@ -34,17 +40,32 @@ pub(crate) struct Columns {
     pub(crate) fields: Vec<usize>,
     /// Place of each column of [`TableSchema::surrogate_columns`] that the store has: one that is not protected yet has none.
     pub(crate) surrogates: Vec<Option<usize>>,
+    /// Place of the column that each sealed field's values move from, if there is one. Only for runs that move them.
+    pub(crate) former: Vec<Option<usize>>,
+    /// Whether the values of each sealed field are those of another tool.
+    pub(crate) foreign: Vec<bool>,
 }
 
 impl Columns {
     /// Matches names by exact text, else without the spaces around them.
     pub(crate) fn new(table: &TableSchema, names: &[&str]) -> Result<Self> {
+        Self::of_work(table, &Work::default(), names)
+    }
+
+    /// As [`new`](Self::new), with the columns that a run takes values from or empties.
+    pub(crate) fn of_work(table: &TableSchema, work: &Work, names: &[&str]) -> Result<Self> {
         let wanted = wanted(table);
-        let surrogates: Vec<&str> = table.surrogate_columns().collect();
+        let former = |policy: &FieldPolicy| work.former(policy.name()).map(FieldPolicy::column);
+        let former: Vec<Option<&str>> = table.sealed().map(former).collect();
+        let left_over: Vec<&str> = work.left_over().collect();
+        let mut surrogates: Vec<&str> = table.surrogate_columns().collect();
+        let own = surrogates.len();
+        surrogates.extend(former.iter().flatten().chain(&left_over));
         let exact = |name: &str| wanted.contains(&name) || surrogates.contains(&name);
         let matched: Vec<&str> =
             names.iter().map(|name| if exact(name) { name } else { name.trim_matches(' ') }).collect();
         check(table, (&wanted, &surrogates), &matched)?;
+        surrogates.truncate(own);
         let found = |column: &str| matched.iter().position(|name| *name == column);
         let place = |column: &str| found(column).unwrap_or(usize::MAX);
         let sealed: Vec<_> =
@@ -56,6 +77,12 @@ impl Columns {
             if let Some(position) = surrogates.iter().position(|column| column == name) {
                 return Role::Surrogate(position);
             }
+            if let Some(position) = former.iter().position(|column| column.as_ref() == Some(name)) {
+                return Role::Former(position, sealed.get(position).map_or(ValueType::Text, |field| field.1));
+            }
+            if left_over.contains(name) {
+                return Role::LeftOver;
+            }
             match table.by_column(name) {
                 Some(policy) if policy.mode() == Mode::Masked => Role::Masked(policy.mask()),
                 _ => Role::Clear,
@@ -66,6 +93,8 @@ impl Columns {
             record: table.record_id().iter().map(|column| place(column)).collect(),
             fields: table.fields().iter().map(|policy| place(policy.column())).collect(),
             surrogates: surrogates.iter().map(|column| found(column)).collect(),
+            former: former.iter().map(|column| column.and_then(found)).collect(),
+            foreign: table.sealed().map(|policy| work.has_opener(policy.name())).collect(),
             sealed,
         })
     }

@@ -502,7 +502,9 @@ impl Format for Csv {
                     self.append_cell(shown.as_str().as_bytes(), out);
                     masked += u64::from(shown.as_str() != text);
                 }
-                Role::Clear | Role::Masked(_) => self.append_cell(stored, out),
+                Role::Clear | Role::Former(..) | Role::LeftOver | Role::Masked(_) => {
+                    self.append_cell(stored, out);
+                }
                 Role::Surrogate(_) => self.append_surrogate(&surrogate, stored, out),
                 Role::Sealed(position, _) => match cells.cell(*position) {
                     NewContent::Absent => {}

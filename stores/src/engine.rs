@@ -3,17 +3,20 @@
 //!
 //! Owns the order of work in a batch and the refusal of whole rows. Never reads or writes a store: [`Rows`] gives it the cells.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use amanat::error::{Error, Kind, Result};
+use amanat::ident::KeyId;
 use amanat::keys::{Field, Keyset};
 use amanat::schema::{FieldPolicy, TableSchema};
 use amanat::surrogate::StoredSurrogate;
 use amanat::value::ValueRef;
 use amanat::{Allowance, FieldContext, FieldOpener, FieldSealer, RecordId, SealOptions};
 
-use crate::cell::{CellReader, Decision, Opened, Plain, Stored};
-use crate::sealed_rows::Slot;
+use crate::cell::{CellReader, Decision, Plain, Stored};
+use crate::decide::Decider;
+use crate::sealed_rows::{Before, Slot};
 pub use crate::sealed_rows::{NewCell, SealedRows};
 use crate::session::KeyringSession;
 use crate::surrogates::{Fault, Part, SurrogateMaker};
@@ -38,6 +41,29 @@ pub trait Rows {
     /// Why the cell cannot be worked on.
     fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>>;
 
+    /// The cell of the column that held a sealed field under an older schema, if the run moves it from there.
+    ///
+    /// # Errors
+    /// Why the cell cannot be worked on.
+    fn former(&self, _row: usize, _position: usize) -> Result<Stored<'_>> {
+        Ok(Stored::Absent)
+    }
+
+    /// How many cells of columns that the run empties still hold something.
+    fn left_over(&self, _row: usize) -> u64 {
+        0
+    }
+
+    /// Texts of the record id's columns, in the schema's order, for those who open the values of other tools.
+    ///
+    /// # Errors
+    /// Why the whole row cannot be worked on.
+    fn record_texts(&self, _row: usize) -> Result<Vec<Cow<'_, str>>> {
+        Err(Error::misuse(
+            "the store gives no texts of record ids, which opening another tool's values needs",
+        ))
+    }
+
     /// The cell of an index or kept token; `position` counts those of [`TableSchema::surrogate_columns`]. Absent if the store has no such
     /// column yet.
     ///
@@ -50,13 +76,12 @@ pub trait Rows {
 pub struct Protector<'s> {
     session: &'s KeyringSession<'s>,
     table: &'s TableSchema,
-    readers: Vec<CellReader>,
+    deciders: Vec<Decider<'s>>,
     /// Empty until the first value is sealed, and always in a dry run.
     sealers: Vec<FieldSealer>,
     surrogates: Option<SurrogateMaker<'s>>,
     allowance: Option<Allowance>,
     effort: Effort,
-    source: Source,
 }
 
 /// What a protector takes values from.
@@ -101,16 +126,27 @@ impl<'s> Protector<'s> {
     /// Makes a protector of a table.
     ///
     /// # Errors
-    /// As [`FieldOpener::new`].
+    /// As [`FieldOpener::new`]; `Schema` if an opener is of no sealed field, or if values of other tools were to be taken where only
+    /// envelopes are.
     pub fn new(
         session: &'s KeyringSession<'s>,
         table: &'s TableSchema,
         effort: Effort,
         source: Source,
     ) -> Result<Self> {
-        let (readers, sealers) = (readers(session, table)?, Vec::new());
-        let surrogates = SurrogateMaker::new(session, table, effort)?;
-        Ok(Self { session, table, readers, sealers, surrogates, allowance: None, effort, source })
+        session.work().check(table)?;
+        if source == Source::SealedOnly && session.work().has_openers() {
+            return Err(Error::schema(
+                "values that another tool sealed are none of amanat: a run that takes envelopes alone cannot take them",
+            ));
+        }
+        let known: Vec<KeyId> = session.field_keys().iter().map(|key| key.id).collect();
+        let deciders = session.with_keys(|keys| {
+            let decider = |policy| Decider::new(session, keys, table, policy, (effort, source), &known);
+            table.sealed().map(decider).collect()
+        })?;
+        let (sealers, surrogates) = (Vec::new(), SurrogateMaker::new(session, table, effort)?);
+        Ok(Self { session, table, deciders, sealers, surrogates, allowance: None, effort })
     }
 
     /// Protects a batch; `out` is emptied first. A row with a cell that cannot be protected is refused whole.
@@ -118,8 +154,12 @@ impl<'s> Protector<'s> {
     /// # Errors
     /// What stops the run: `Limit`, `Store`, `Entropy`, never a fault of one row.
     pub fn protect(&mut self, rows: &impl Rows, out: &mut SealedRows) -> Result<()> {
-        let fields = self.readers.len();
+        let (fields, work) = (self.deciders.len(), self.session.work());
         out.reset(rows.count(), fields);
+        if let Some(change) = work.change() {
+            out.moves.resize(if change.moved().is_empty() { 0 } else { rows.count() * fields }, false);
+            out.left_over.extend((0..rows.count()).map(|row| rows.left_over(row)));
+        }
         out.reset_surrogates(
             rows.count(),
             self.surrogates.as_ref().map_or(0, SurrogateMaker::len),
@@ -159,39 +199,37 @@ impl<'s> Protector<'s> {
         out: &mut SealedRows,
     ) -> bool {
         let mut fits = true;
-        let start = row * self.readers.len();
-        for ((position, reader), column) in self.readers.iter_mut().enumerate().zip(columns) {
-            let mut decided = rows.cell(row, position).and_then(|stored| reader.decide(record, stored));
-            if self.effort == Effort::Check && matches!(decided, Ok(Decision::Keep)) {
-                let opened =
-                    rows.cell(row, position).and_then(|stored| reader.open(record, &stored).map(drop));
-                out.tally.opened += u64::from(opened.is_ok());
-                decided = opened.map(|()| Decision::Keep);
-            }
-            let slot = match decided {
-                Ok(Decision::Absent) => Slot::Absent,
-                Ok(Decision::Keep) => Slot::Unchanged,
-                Ok(Decision::Seal(value)) if self.source == Source::SealedOnly => {
-                    fits = false;
-                    out.fault(not_sealed(&value).at_field(reader.policy.name()).at_row(rows.number(row)));
-                    Slot::Unchanged
-                }
-                Ok(Decision::Seal(value)) => {
-                    column.push(ToSeal { record: record.clone(), value });
-                    Slot::New(column.len() - 1, None)
-                }
-                Ok(Decision::Reseal(key, value)) => {
-                    column.push(ToSeal { record: record.clone(), value: Plain::Owned(value) });
-                    Slot::New(column.len() - 1, Some(key))
-                }
+        let start = row * self.deciders.len();
+        for ((position, decider), column) in self.deciders.iter_mut().enumerate().zip(columns) {
+            let decided = match decider.decide(rows, (row, position), record) {
+                Ok(decided) => decided,
                 Err(error) => {
                     fits = false;
-                    out.fault(error.at_field(reader.policy.name()).at_row(rows.number(row)));
-                    Slot::Unchanged
+                    let field =
+                        error.field().cloned().unwrap_or_else(|| decider.reader.policy.name().clone());
+                    out.fault(error.at_field(&field).at_row(rows.number(row)));
+                    continue;
+                }
+            };
+            out.tally.opened += u64::from(decided.opened);
+            let before = if decided.foreign { Before::Foreign } else { Before::Plain };
+            let slot = match decided.decision {
+                Decision::Absent => Slot::Absent,
+                Decision::Keep => Slot::Unchanged,
+                Decision::Seal(value) => {
+                    column.push(ToSeal { record: record.clone(), value });
+                    Slot::New(column.len() - 1, before)
+                }
+                Decision::Reseal(key, value) => {
+                    column.push(ToSeal { record: record.clone(), value: Plain::Owned(value) });
+                    Slot::New(column.len() - 1, Before::Sealed(key))
                 }
             };
             if let Some(place) = out.slots.get_mut(start + position) {
                 *place = slot;
+            }
+            if let Some(place) = out.moves.get_mut(start + position) {
+                *place = decided.moves;
             }
         }
         fits
@@ -213,9 +251,11 @@ impl<'s> Protector<'s> {
         let (start, first) = (row * columns.len(), row * maker.len());
         let slots = out.slots.get(start..start + columns.len()).unwrap_or_default();
         let new = out.surrogates.get_mut(first..first + maker.len()).unwrap_or_default();
+        let moves = out.moves.get(start..start + columns.len()).unwrap_or_default();
         let part = |position: usize| match slots.get(position) {
             Some(Slot::Absent) => Part::Absent,
-            Some(Slot::New(_, None)) => Part::Fresh,
+            Some(Slot::New(_, Before::Plain | Before::Foreign)) => Part::Fresh,
+            _ if moves.get(position) == Some(&true) => Part::Moved,
             _ => Part::Same,
         };
         let mut needed = vec![false; columns.len()];
@@ -225,15 +265,19 @@ impl<'s> Protector<'s> {
                 return Ok(());
             }
             let mut values = vec![ValueRef::Null; columns.len()];
-            let of_fields = values.iter_mut().zip(&mut self.readers).zip(slots).zip(columns).enumerate();
-            for (position, (((value, reader), slot), column)) in of_fields {
+            let of_fields = values.iter_mut().zip(&mut self.deciders).zip(slots).zip(columns).enumerate();
+            for (position, (((value, decider), slot), column)) in of_fields {
                 *value = match slot {
                     _ if !needed.get(position).is_some_and(|needed| *needed) => continue,
                     Slot::Absent => ValueRef::Null,
                     Slot::New(place, _) => {
                         column.get(*place).map_or(ValueRef::Null, |item| item.value.as_ref())
                     }
-                    Slot::Unchanged => open(rows, row, position, record, reader).map_err(Fault::Row)?,
+                    Slot::Unchanged => {
+                        let name = decider.reader.policy.name().clone();
+                        let opened = decider.open(rows, (row, position), record);
+                        opened.map_err(|error| Fault::Row(error.at_field(&name)))?
+                    }
                 };
             }
             maker.make(&values, new)
@@ -290,7 +334,7 @@ impl<'s> Protector<'s> {
             self.prepare(need)?;
         }
         if self.effort == Effort::SealAndVerify {
-            let reader = self.readers.get_mut(position).ok_or_else(absent)?;
+            let reader = &mut self.deciders.get_mut(position).ok_or_else(absent)?.reader;
             for (item, envelope) in column.iter().zip(batch.iter()) {
                 if reader.opener.open(&item.record, envelope)? != item.value.as_ref() {
                     return Err(Error::misuse(
@@ -306,37 +350,8 @@ impl<'s> Protector<'s> {
 
 impl fmt::Debug for Protector<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Protector({} fields, {:?})", self.readers.len(), self.effort)
+        write!(f, "Protector({} fields, {:?})", self.deciders.len(), self.effort)
     }
-}
-
-/// Opens a cell that stays as it is.
-fn open<'r>(
-    rows: &impl Rows,
-    row: usize,
-    position: usize,
-    record: &RecordId<'_>,
-    reader: &'r mut CellReader,
-) -> Result<ValueRef<'r>> {
-    let name = reader.policy.name().clone();
-    let opened = rows.cell(row, position).and_then(|stored| reader.open(record, &stored));
-    match opened.map_err(|error| error.at_field(&name))? {
-        Opened::Value(_, value) => Ok(value),
-        Opened::Absent => Ok(ValueRef::Null),
-        Opened::Plain => Err(Error::misuse("a cell that was found sealed is plain").at_field(&name)),
-    }
-}
-
-/// Why a value that is not sealed is refused where all must be.
-fn not_sealed(value: &Plain<'_>) -> Error {
-    Error::schema(match value.as_ref() {
-        ValueRef::Null => {
-            "nothing stands where a sealed value belongs; find out who removed it, or protect without --reseal-only if it may be absent"
-        }
-        _ => {
-            "plaintext stands in a sealed column; find out who wrote it, and protect without --reseal-only only if it is right"
-        }
-    })
 }
 
 /// A reader for each sealed field of a table.

@@ -455,7 +455,7 @@ impl Format for JsonLines<'_> {
                     append_json(shown.as_str(), out).ok_or_else(cannot)?;
                     masked += u64::from(shown.as_str() != plain);
                 }
-                Role::Clear | Role::Masked(_) | Role::Surrogate(_) => {
+                Role::Clear | Role::Former(..) | Role::LeftOver | Role::Masked(_) | Role::Surrogate(_) => {
                     out.extend_from_slice(value.get().as_bytes())
                 }
                 Role::Sealed(position, _) => match cells.cell(*position) {

@@ -19,6 +19,10 @@ pub struct SealedRows {
     pub(crate) batches: Vec<EnvelopeBatch>,
     /// Indexes and kept tokens of each row, one after the other.
     pub(crate) surrogates: Vec<NewSurrogate>,
+    /// Whether the former column of each cell is emptied. Empty if no field moves.
+    pub(crate) moves: Vec<bool>,
+    /// How many cells of dropped columns each row has that are emptied. Empty if no column is dropped.
+    pub(crate) left_over: Vec<u64>,
     /// How many a row has, and how many of them are indexes.
     surrogate_columns: usize,
     indexes: usize,
@@ -33,8 +37,19 @@ pub struct SealedRows {
 pub(crate) enum Slot {
     Unchanged,
     Absent,
-    /// The envelope at this place of its column; what it replaces was sealed under this key.
-    New(usize, Option<KeyId>),
+    /// The envelope at this place of its column, and what it replaces.
+    New(usize, Before),
+}
+
+/// What a new envelope replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// What another tool had sealed.
+    Foreign,
+    /// Plaintext, or nothing.
+    Plain,
+    /// An envelope under this key.
+    Sealed(KeyId),
 }
 
 /// What is to be stored in a cell.
@@ -71,6 +86,13 @@ impl SealedRows {
         }
     }
 
+    /// Whether the former column of a sealed field is to be emptied: in the same write as the field's own column, and on the condition that
+    /// both columns still are what was read.
+    #[must_use]
+    pub fn empties_former(&self, row: usize, position: usize) -> bool {
+        self.moves.get(row * self.batches.len() + position).copied().unwrap_or_default()
+    }
+
     /// What is to be stored for an index or kept token; the position is that of [`TableSchema::surrogate_columns`].
     pub(crate) fn surrogate(&self, row: usize, position: usize) -> &NewSurrogate {
         self.surrogates.get(row * self.surrogate_columns + position).unwrap_or(&NewSurrogate::Empty)
@@ -80,17 +102,22 @@ impl SealedRows {
     pub(crate) fn uncount(&self, row: usize, primary: KeyId, tally: &mut Tally) {
         let fields = self.batches.len();
         tally.rows -= 1;
+        tally.moved -= self.moves_of(row);
+        tally.emptied -= self.left_over.get(row).copied().unwrap_or_default();
         for slot in self.slots.iter().skip(row * fields).take(fields) {
             match slot {
                 Slot::Absent => tally.absent -= 1,
-                Slot::New(_, from) => {
+                Slot::New(_, before) => {
                     tally.key(primary).sealed -= 1;
-                    match from {
-                        Some(key) => {
+                    match before {
+                        Before::Sealed(key) => {
                             tally.resealed -= 1;
                             tally.key(*key).resealed -= 1;
                         }
-                        None => tally.sealed -= 1,
+                        Before::Plain | Before::Foreign => {
+                            tally.sealed -= 1;
+                            tally.foreign -= u64::from(*before == Before::Foreign);
+                        }
                     }
                 }
                 Slot::Unchanged => {
@@ -112,10 +139,19 @@ impl SealedRows {
         let mut surrogates =
             self.surrogates.iter().skip(row * self.surrogate_columns).take(self.surrogate_columns);
         slots.any(|slot| matches!(slot, Slot::New(..)))
+            || self.moves_of(row) > 0
+            || self.left_over.get(row).is_some_and(|cells| *cells > 0)
             || surrogates.any(|surrogate| matches!(surrogate, NewSurrogate::New(_)))
     }
 
+    fn moves_of(&self, row: usize) -> u64 {
+        let fields = self.batches.len();
+        self.moves.iter().skip(row * fields).take(fields).map(|moves| u64::from(*moves)).sum()
+    }
+
     pub(crate) fn reset(&mut self, rows: usize, fields: usize) {
+        self.moves.clear();
+        self.left_over.clear();
         self.refused.clear();
         self.refused.resize(rows, false);
         self.slots.clear();
@@ -154,12 +190,22 @@ impl SealedRows {
     /// Counts the cells of the rows that were not refused.
     pub(crate) fn count(&mut self, primary: KeyId) {
         let fields = self.batches.len().max(1);
+        for (moves, _) in self.moves.chunks(fields).zip(&self.refused).filter(|(_, refused)| !**refused) {
+            self.tally.moved += moves.iter().map(|moves| u64::from(*moves)).sum::<u64>();
+        }
+        for (cells, _) in self.left_over.iter().zip(&self.refused).filter(|(_, refused)| !**refused) {
+            self.tally.emptied += cells;
+        }
         for (slots, _) in self.slots.chunks(fields).zip(&self.refused).filter(|(_, refused)| !**refused) {
             for slot in slots {
                 match slot {
                     Slot::Absent => self.tally.absent += 1,
-                    Slot::New(_, None) => self.tally.sealed += 1,
-                    Slot::New(_, Some(key)) => {
+                    Slot::New(_, Before::Plain) => self.tally.sealed += 1,
+                    Slot::New(_, Before::Foreign) => {
+                        self.tally.sealed += 1;
+                        self.tally.foreign += 1;
+                    }
+                    Slot::New(_, Before::Sealed(key)) => {
                         self.tally.resealed += 1;
                         self.tally.key(*key).resealed += 1;
                     }

@@ -16,6 +16,7 @@ use amanat::surrogate::Surrogates;
 use amanat::{Allowance, OpenOptions};
 
 use crate::keyring_file::KeyringPath;
+use crate::migration::Work;
 
 /// Messages of the first reservation. Each further one is twice as large, so that a long run writes the keyring seldom.
 const FIRST_STEP: u64 = 1 << 20;
@@ -32,8 +33,10 @@ pub struct KeyringSession<'a> {
     break_glass: Vec<KeyId>,
     /// Those of indexes and tokens: rows are searched by them, and tokens resolved.
     break_glass_other: Vec<KeyId>,
-    /// Indexes and kept tokens that are made anew whatever their header says.
+    /// Sealed fields, indexes and kept tokens that are made anew whatever their header says.
     remade: Vec<Name>,
+    /// What the run takes from elsewhere.
+    work: Work,
     state: Mutex<State>,
 }
 
@@ -68,6 +71,7 @@ impl<'a> KeyringSession<'a> {
             break_glass: Vec::new(),
             break_glass_other: Vec::new(),
             remade: Vec::new(),
+            work: Work::default(),
             state: Mutex::new(state),
         })
     }
@@ -86,14 +90,28 @@ impl<'a> KeyringSession<'a> {
         self
     }
 
-    /// Names indexes and kept tokens that are made anew in every row: their fields or normal forms changed, which no stored term shows.
+    /// Names what is made anew in every row: indexes and kept tokens whose fields or normal forms changed, which no stored term shows, and
+    /// sealed fields whose padding got smaller, which no length shows. A check finds none of it undone.
     #[must_use]
     pub fn with_remade(mut self, names: Vec<Name>) -> Self {
         self.remade = names;
         self
     }
 
-    /// Whether an index or token of this name is made anew.
+    /// Says what the run takes from elsewhere: columns of an older schema, values of other tools. Its store must be told too.
+    #[must_use]
+    pub fn with_work(mut self, work: Work) -> Self {
+        self.work = work;
+        self
+    }
+
+    /// What the run takes from elsewhere.
+    #[must_use]
+    pub const fn work(&self) -> &Work {
+        &self.work
+    }
+
+    /// Whether a sealed field, index or token of this name is made anew.
     pub(crate) fn remakes(&self, name: &Name) -> bool {
         self.remade.contains(name)
     }

@@ -119,6 +119,8 @@ pub(crate) enum Fault {
 /// What is done with a sealed field of the row at hand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
+    /// Its value comes from its former column: an index of its name of today has other terms.
+    Moved,
     /// It stays sealed as it is, or is sealed anew with the same value.
     Same,
     /// It is sealed for the first time.
@@ -191,6 +193,8 @@ impl<'s> SurrogateMaker<'s> {
             column.plan = match current {
                 false => Plan::Make,
                 true if is(Part::Fresh) => Plan::Make,
+                // The name of a field enters the key of an index, and that of no token.
+                true if place < self.indexes && is(Part::Moved) => Plan::Make,
                 true if is(Part::Absent) => Plan::Check,
                 true if is_due => Plan::Compare,
                 true => Plan::Keep,

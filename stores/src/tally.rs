@@ -35,6 +35,12 @@ pub struct Tally {
     pub masked: u64,
     /// Plain cells of a sealed column that were passed on, because the schema says that it is mixed.
     pub plain: u64,
+    /// Of those that were plain: cells that another tool had sealed.
+    pub foreign: u64,
+    /// Cells of former columns that were emptied, because their value stands in the field's column of today.
+    pub moved: u64,
+    /// Cells of dropped columns that were emptied.
+    pub emptied: u64,
     /// Cells that do not open: altered, or moved from elsewhere.
     pub unauthentic: u64,
     /// Index terms that were made: for new values, or under another key or length than those that stood there.
@@ -80,7 +86,7 @@ impl Tally {
     #[must_use]
     pub const fn changes(&self) -> bool {
         let surrogates = self.terms_made + self.tokens_made + self.surrogates_removed;
-        self.sealed + self.resealed + self.masked + surrogates > 0
+        self.sealed + self.resealed + self.moved + self.emptied + self.masked + surrogates > 0
     }
 
     /// Counts of one key.
@@ -188,7 +194,7 @@ impl Tally {
     }
 
     /// Every counter with its name in JSON: the one list of them.
-    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 19] {
+    fn counters_mut(&mut self) -> [(&'static str, &mut u64); 22] {
         let Self {
             rows,
             refused_rows,
@@ -199,6 +205,9 @@ impl Tally {
             absent,
             masked,
             plain,
+            foreign,
+            moved,
+            emptied,
             unauthentic,
             terms_made,
             terms_kept,
@@ -221,6 +230,9 @@ impl Tally {
             ("absent", absent),
             ("masked", masked),
             ("plain", plain),
+            ("foreign", foreign),
+            ("moved", moved),
+            ("emptied", emptied),
             ("unauthentic", unauthentic),
             ("terms_made", terms_made),
             ("terms_kept", terms_kept),
@@ -234,7 +246,7 @@ impl Tally {
         ]
     }
 
-    fn counters(&self) -> [(&'static str, u64); 19] {
+    fn counters(&self) -> [(&'static str, u64); 22] {
         let mut copy = Self { keys: Vec::new(), ..self.clone() };
         copy.counters_mut().map(|(name, count)| (name, *count))
     }

@@ -47,6 +47,35 @@ pub(crate) fn read(bytes: &[u8], value_type: ValueType) -> Result<Stored<'_>> {
     }
 }
 
+/// Reads what another tool's opener gave as a value of the field's type: text and bytes as they are, numbers, dates and booleans from their
+/// one text, CBOR as one item.
+pub(crate) fn from_plaintext(mut plain: Zeroizing<Vec<u8>>, value_type: ValueType) -> Result<Value> {
+    match value_type {
+        ValueType::Bytes => return Ok(Value::Bytes(plain)),
+        ValueType::Cbor => return Ok(Value::Cbor(plain)),
+        ValueType::Text => {
+            // Not copied: the one buffer becomes the text, or is wiped.
+            return match String::from_utf8(core::mem::take(&mut *plain)) {
+                Ok(text) => Ok(Value::Text(Zeroizing::new(text))),
+                Err(error) => {
+                    drop(Zeroizing::new(error.into_bytes()));
+                    Err(Error::schema("what the other tool sealed is not UTF-8, and the schema says text"))
+                }
+            };
+        }
+        _ => {}
+    }
+    let not_text = || Error::schema(format!("what the other tool sealed is no text of type {value_type}"));
+    let text = core::str::from_utf8(&plain).map_err(|_| not_text())?;
+    match (value_type, text) {
+        (ValueType::Integer, text) => integer(text).map(Value::Integer),
+        (ValueType::Date, text) => date(text).map(Value::Date),
+        (ValueType::Boolean, "true") => Ok(Value::Boolean(true)),
+        (ValueType::Boolean, "false") => Ok(Value::Boolean(false)),
+        _ => Err(not_text()),
+    }
+}
+
 /// Appends the text of a value; nothing for a null.
 pub(crate) fn append(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
     match value {
