@@ -44,6 +44,11 @@ pub(crate) struct Columns {
     pub(crate) former: Vec<Option<usize>>,
     /// Whether the values of each sealed field are those of another tool.
     pub(crate) foreign: Vec<bool>,
+    /// Places of columns that the new schema does not have, and what they held: they are emptied.
+    pub(crate) left_over: Vec<(usize, Name)>,
+    /// Names of the fields whose values move, at the places of their former columns.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    moved: Vec<(usize, Name)>,
 }
 
 impl Columns {
@@ -57,7 +62,7 @@ impl Columns {
         let wanted = wanted(table);
         let former = |policy: &FieldPolicy| work.former(policy.name()).map(FieldPolicy::column);
         let former: Vec<Option<&str>> = table.sealed().map(former).collect();
-        let left_over: Vec<&str> = work.left_over().collect();
+        let left_over: Vec<&str> = work.left_over().iter().map(|dropped| dropped.column.as_str()).collect();
         let mut surrogates: Vec<&str> = table.surrogate_columns().collect();
         let own = surrogates.len();
         surrogates.extend(former.iter().flatten().chain(&left_over));
@@ -95,20 +100,32 @@ impl Columns {
             surrogates: surrogates.iter().map(|column| found(column)).collect(),
             former: former.iter().map(|column| column.and_then(found)).collect(),
             foreign: table.sealed().map(|policy| work.has_opener(policy.name())).collect(),
+            left_over: work
+                .left_over()
+                .iter()
+                .filter_map(|dropped| Some((found(&dropped.column)?, dropped.name.clone())))
+                .collect(),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            moved: table
+                .sealed()
+                .filter_map(|policy| work.former(policy.name()))
+                .filter_map(|from| Some((found(from.column())?, from.name().clone())))
+                .collect(),
             sealed,
         })
     }
 }
 
 impl Columns {
-    /// Name of the field, index or token of each column, in the store's order.
+    /// Name of the field, index or token of each column, in the store's order; the former one of what the run empties.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn names(&self, table: &TableSchema) -> Vec<Option<Name>> {
         let mut names = vec![None; self.roles.len()];
         let fields =
             table.fields().iter().map(|policy| policy.name()).zip(self.fields.iter().copied().map(Some));
         let surrogates = surrogate_names(table).zip(self.surrogates.iter().copied());
-        for (name, place) in fields.chain(surrogates) {
+        let others = self.left_over.iter().chain(&self.moved).map(|(place, name)| (name, Some(*place)));
+        for (name, place) in fields.chain(surrogates).chain(others) {
             let entry = place.and_then(|place| names.get_mut(place));
             entry.into_iter().for_each(|entry| *entry = Some(name.clone()));
         }

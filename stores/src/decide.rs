@@ -195,9 +195,17 @@ impl<'s> Decider<'s> {
             Place::Own => rows.cell(row, position)?,
             Place::Former => rows.former(row, position)?,
         };
-        let Stored::Foreign(bytes) = stored else { return Ok((stored, false)) };
-        let foreign = self.foreign.as_ref();
-        let foreign = foreign.ok_or_else(|| Error::misuse("a column of another tool has no opener"))?;
+        let (bytes, foreign) = match (stored, &self.foreign) {
+            (Stored::Foreign(bytes), Some(foreign)) => (bytes, foreign),
+            (Stored::Foreign(_), None) => {
+                return Err(Error::misuse("a column of another tool has no opener"));
+            }
+            // To seal what another tool sealed as if it were plain would make an authentic value of a ciphertext.
+            (Stored::Plain(_) | Stored::PlainOwned(_), Some(_)) => {
+                return Err(Error::schema("it is neither bytes nor text, so no other tool has sealed it"));
+            }
+            (stored, _) => return Ok((stored, false)),
+        };
         if Envelope::parse(&bytes).is_ok_and(|envelope| foreign.keys.contains(&envelope.key())) {
             return match bytes {
                 Cow::Borrowed(bytes) => Ok((Stored::EnvelopeBytes(bytes), false)),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use amanat::error::{Error, Result};
 use amanat::ident::Name;
 use amanat::rotate::RunPlan;
-use amanat::schema::{Absence, FieldPolicy, MovedField, Schema, SchemaChange, TableSchema};
+use amanat::schema::{Absence, DroppedColumn, FieldPolicy, MovedField, Schema, SchemaChange, TableSchema};
 use amanat_foreign::Opener;
 
 /// What a run does beyond bringing the cells of a schema's own columns to what the schema asks for. Nothing by default.
@@ -89,9 +89,8 @@ impl Work {
     }
 
     /// Columns that are emptied because the new schema does not have them.
-    pub(crate) fn left_over(&self) -> impl Iterator<Item = &str> {
-        let dropped = self.change.as_ref().map(SchemaChange::dropped).unwrap_or_default();
-        dropped.iter().map(|dropped| dropped.column.as_str())
+    pub(crate) fn left_over(&self) -> &[DroppedColumn] {
+        self.change.as_ref().map(SchemaChange::dropped).unwrap_or_default()
     }
 
     /// What opens the values of a field, and the table that it is told.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amanat::error::{Error, Result};
 use amanat::ident::{KeyId, Name, Timestamp};
@@ -36,7 +36,7 @@ pub struct KeyringSession<'a> {
     /// Sealed fields, indexes and kept tokens that are made anew whatever their header says.
     remade: Vec<Name>,
     /// What the run takes from elsewhere.
-    work: Work,
+    work: Arc<Work>,
     state: Mutex<State>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> KeyringSession<'a> {
             break_glass: Vec::new(),
             break_glass_other: Vec::new(),
             remade: Vec::new(),
-            work: Work::default(),
+            work: Arc::default(),
             state: Mutex::new(state),
         })
     }
@@ -101,13 +101,13 @@ impl<'a> KeyringSession<'a> {
     /// Says what the run takes from elsewhere: columns of an older schema, values of other tools. Its store must be told too.
     #[must_use]
     pub fn with_work(mut self, work: Work) -> Self {
-        self.work = work;
+        self.work = Arc::new(work);
         self
     }
 
-    /// What the run takes from elsewhere.
+    /// What the run takes from elsewhere, to be shared with its store.
     #[must_use]
-    pub const fn work(&self) -> &Work {
+    pub const fn work(&self) -> &Arc<Work> {
         &self.work
     }
 

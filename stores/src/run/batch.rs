@@ -3,6 +3,7 @@
 //!
 //! Owns the numbering of rows over the parts. Never decides what becomes of a row.
 
+use std::borrow::Cow;
 use std::thread;
 
 use amanat::RecordId;
@@ -72,6 +73,13 @@ impl SealedBatch {
     #[must_use]
     pub fn cell(&self, row: usize, position: usize) -> NewCell<'_> {
         self.part(row).map_or(NewCell::Unchanged, |(part, row)| part.cell(row, position))
+    }
+
+    /// Whether the former column of a sealed field is to be emptied: in the same write as the field's own column, and on the condition that
+    /// both columns still are what was read.
+    #[must_use]
+    pub fn empties_former(&self, row: usize, position: usize) -> bool {
+        self.part(row).is_some_and(|(part, row)| part.empties_former(row, position))
     }
 
     /// What is to be stored for an index or kept token; the position is that of [`TableSchema::surrogate_columns`](amanat::TableSchema::surrogate_columns).
@@ -145,6 +153,18 @@ impl<R: Rows> Rows for Part<'_, R> {
 
     fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>> {
         self.rows.cell(self.first + row, position)
+    }
+
+    fn former(&self, row: usize, position: usize) -> Result<Stored<'_>> {
+        self.rows.former(self.first + row, position)
+    }
+
+    fn left_over(&self, row: usize) -> u64 {
+        self.rows.left_over(self.first + row)
+    }
+
+    fn record_texts(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
+        self.rows.record_texts(self.first + row)
     }
 
     fn surrogate(&self, row: usize, position: usize) -> Result<StoredSurrogate<'_>> {

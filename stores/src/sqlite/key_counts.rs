@@ -36,7 +36,7 @@ pub(super) fn key_counts(
             let cell = row.get_ref(place).map_err(failed)?;
             let named = match role {
                 _ if cell == SqlRef::Null => continue,
-                Role::Sealed(..) => key(cell),
+                Role::Former(..) | Role::LeftOver | Role::Sealed(..) => key(cell),
                 Role::Surrogate(position) if *position < indexes => tag(cell),
                 // A token that keeps the format of its value does not say of which epoch it is.
                 Role::Surrogate(_) => match epoch(cell) {

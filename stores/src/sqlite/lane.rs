@@ -20,6 +20,7 @@ use super::table::{self, SqlTable};
 use super::write::{Change, STATEMENTS, Writer};
 use super::{Cleaning, clean, open};
 use crate::engine::Rows;
+use crate::migration::Work;
 use crate::run::{
     KeyCount, KeyRange, Lane, Parameter, Position, Recovery, SealedBatch, Sql, SqlCell, Store, Written,
 };
@@ -37,13 +38,26 @@ pub struct SqliteStore {
     file: PathBuf,
     sql_table: String,
     schema: TableSchema,
+    work: Arc<Work>,
 }
 
 impl SqliteStore {
     /// Names a table of a file; nothing is opened yet. `sql_table` is its name in the file, in the letters of its definition.
     #[must_use]
     pub fn new(file: &Path, sql_table: &str, schema: &TableSchema) -> Self {
-        Self { file: file.to_path_buf(), sql_table: sql_table.to_owned(), schema: schema.clone() }
+        Self {
+            file: file.to_path_buf(),
+            sql_table: sql_table.to_owned(),
+            schema: schema.clone(),
+            work: Arc::default(),
+        }
+    }
+
+    /// Says what a run takes from elsewhere: that of its session.
+    #[must_use]
+    pub fn with_work(mut self, work: &Arc<Work>) -> Self {
+        self.work = Arc::clone(work);
+        self
     }
 
     /// Opens a connection that writes nothing.
@@ -72,7 +86,7 @@ impl SqliteStore {
         let connection = open(&self.file, flags)?;
         connection.set_prepared_statement_cache_capacity(2 * STATEMENTS);
         let version = schema_version(&connection)?;
-        let table = SqlTable::read(&connection, &self.sql_table, &self.schema)?;
+        let table = SqlTable::of_work(&connection, &self.sql_table, &self.schema, &self.work)?;
         table::check_surrogates(&connection, &self.sql_table, &self.schema, &table)?;
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
             connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
@@ -131,7 +145,8 @@ impl SqliteLane {
         if version == self.version {
             return Ok(());
         }
-        let table = SqlTable::read(&self.connection, &self.store.sql_table, &self.store.schema)?;
+        let SqliteStore { sql_table, schema, work, .. } = &self.store;
+        let table = SqlTable::of_work(&self.connection, sql_table, schema, work)?;
         if !self.table.fits(&table) {
             return Err(Error::schema(
                 "the table was changed while the run went on; nothing of this batch was kept; run again to go on with the table as it is",

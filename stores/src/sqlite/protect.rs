@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use amanat::Name;
 use amanat::error::{Error, Result};
 use amanat::rotate::{Lease, Phase, RunId, RunPlan, RunSource, Stage, Verb};
-use amanat::schema::Schema;
+use amanat::schema::{FieldPolicy, Schema};
 
 use super::write::Change;
 use super::{BATCH_ROWS, Cleaning, SqliteReport, SqliteStore};
@@ -43,9 +43,14 @@ pub fn protect(
     let Some((effort, source)) = plan.task.protecting() else {
         return Err(Error::misuse("a plan to reveal was given where one to protect belongs"));
     };
-    let store = SqliteStore::new(file, sql_table, plan.table);
+    let store = SqliteStore::new(file, sql_table, plan.table).with_work(plan.session.work());
     if effort == Effort::DryRun {
         return rehearse(plan, &store, source, observer);
+    }
+    if plan.session.work().change().is_some() {
+        return Err(Error::misuse(
+            "a change of schema is a run of its own, with a plan that holds both schemas",
+        ));
     }
     let stop = AtomicBool::new(false);
     let options = RunOptions { threads: plan.jobs, batch_rows: (100, BATCH_ROWS), ..RunOptions::new(&stop) };
@@ -92,7 +97,14 @@ fn run_plan(plan: Plan<'_>, sql_table: &str, source: Source) -> Result<RunPlan> 
             Source::Any => RunSource::Any,
             Source::SealedOnly => RunSource::Sealed,
         },
-        remade: surrogate_names(plan.table).filter(remade).cloned().collect(),
+        remade: plan
+            .table
+            .sealed()
+            .map(FieldPolicy::name)
+            .chain(surrogate_names(plan.table))
+            .filter(remade)
+            .cloned()
+            .collect(),
         primary: plan.session.primary(),
         planned: plan.session.now()?,
     })

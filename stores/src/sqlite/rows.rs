@@ -193,9 +193,28 @@ impl Rows for SqliteBatch {
     fn cell(&self, row: usize, position: usize) -> Result<Stored<'_>> {
         let place = self.table.sealed.get(position).copied().flatten().ok_or_else(no_such_field)?;
         match (self.value(row, place)?, self.table.roles.get(place)) {
-            (cell, Some(Role::Sealed(_, value_type))) => read_cell(cell, *value_type, self.table.encoding),
+            (cell, Some(Role::Sealed(_, value_type))) => self.read_cell(cell, position, *value_type),
             _ => Err(no_such_field()),
         }
+    }
+
+    fn former(&self, row: usize, position: usize) -> Result<Stored<'_>> {
+        let Some(place) = self.table.former.get(position).copied().flatten() else {
+            return Ok(Stored::Absent);
+        };
+        match (self.value(row, place)?, self.table.roles.get(place)) {
+            (cell, Some(Role::Former(_, value_type))) => self.read_cell(cell, position, *value_type),
+            _ => Err(no_such_field()),
+        }
+    }
+
+    fn left_over(&self, row: usize) -> u64 {
+        let filled = |place: &&usize| self.value(row, **place).is_ok_and(|cell| cell != SqlRef::Null);
+        u64::try_from(self.table.left_over.iter().filter(filled).count()).unwrap_or(u64::MAX)
+    }
+
+    fn record_texts(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
+        self.record_columns(row)
     }
 
     fn surrogate(&self, row: usize, position: usize) -> Result<StoredSurrogate<'_>> {
@@ -214,6 +233,20 @@ impl Rows for SqliteBatch {
             SqlRef::Integer(_) | SqlRef::Real(_) => {
                 Err(Error::malformed("a number stands where an index term or token belongs"))
             }
+        }
+    }
+}
+
+impl SqliteBatch {
+    /// Reads a cell of a field at a position.
+    fn read_cell<'a>(&self, cell: SqlRef<'a>, position: usize, value_type: ValueType) -> Result<Stored<'a>> {
+        match cell {
+            SqlRef::Text(bytes) | SqlRef::Blob(bytes)
+                if self.table.foreign.get(position) == Some(&true) && !looks_like_text_form(bytes) =>
+            {
+                Ok(Stored::Foreign(Cow::Borrowed(bytes)))
+            }
+            cell => read_cell(cell, value_type, self.table.encoding),
         }
     }
 }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ToSql};
 
 use super::fault::failed;
 use crate::columns::{Columns, Role};
+use crate::migration::Work;
 
 /// How SQLite lets the rowid be called, unless a column has the name.
 const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
@@ -44,6 +45,12 @@ pub(crate) struct SqlTable {
     pub(super) indexes: usize,
     /// Places among `cells` of the sealed fields that each index or kept token is made from.
     pub(super) parts: Vec<Vec<usize>>,
+    /// Place among `cells` of the column that each sealed field's values move from.
+    pub(super) former: Vec<Option<usize>>,
+    /// Whether the values of each sealed field are those of another tool.
+    pub(super) foreign: Vec<bool>,
+    /// Places among `cells` of those that are emptied.
+    pub(super) left_over: Vec<usize>,
     /// Places among `cells` of those that are masked.
     pub(super) masked: Vec<usize>,
     /// Triggers that see the rows as they are written.
@@ -55,11 +62,23 @@ pub(crate) struct SqlTable {
 impl SqlTable {
     /// Looks at a table and matches its columns to the schema: what is sealed, masked, indexed or tokenised is read and written.
     pub(super) fn read(connection: &Connection, name: &str, schema: &TableSchema) -> Result<Self> {
-        Self::with_cells(connection, name, schema, |columns| {
+        Self::of_work(connection, name, schema, &Work::default())
+    }
+
+    /// As [`read`](Self::read), with the columns that a run takes values from or empties.
+    pub(super) fn of_work(
+        connection: &Connection,
+        name: &str,
+        schema: &TableSchema,
+        work: &Work,
+    ) -> Result<Self> {
+        Self::chosen(connection, name, (schema, work), |columns| {
             let sealed = columns.sealed.iter().map(|(place, _)| *place);
             let masked = columns.roles.iter().enumerate().filter(|(_, role)| matches!(role, Role::Masked(_)));
             let kept = sealed.chain(masked.map(|(place, _)| place));
-            kept.chain(columns.surrogates.iter().copied().flatten()).collect()
+            let elsewhere = columns.left_over.iter().map(|(place, _)| *place);
+            let surrogates = columns.surrogates.iter().chain(&columns.former).copied().flatten();
+            kept.chain(surrogates).chain(elsewhere).collect()
         })
     }
 
@@ -70,6 +89,15 @@ impl SqlTable {
         schema: &TableSchema,
         choose: impl FnOnce(&Columns) -> Vec<usize>,
     ) -> Result<Self> {
+        Self::chosen(connection, name, (schema, &Work::default()), choose)
+    }
+
+    fn chosen(
+        connection: &Connection,
+        name: &str,
+        (schema, work): (&TableSchema, &Work),
+        choose: impl FnOnce(&Columns) -> Vec<usize>,
+    ) -> Result<Self> {
         let is_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         if number(connection, is_table, &[&name])? == 0 {
             return Err(Error::schema("the SQLite file has no table of this name; name it with --sql-table"));
@@ -77,7 +105,7 @@ impl SqlTable {
         let found =
             list(connection, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid", name)?;
         let borrowed: Vec<&str> = found.iter().map(String::as_str).collect();
-        let columns = Columns::new(schema, &borrowed)?;
+        let columns = Columns::of_work(schema, work, &borrowed)?;
         let column = |place: &usize| found.get(*place).map(|name| quote(name)).unwrap_or_default();
         let places = choose(&columns);
         let cell = |place: usize| places.iter().position(|chosen| *chosen == place);
@@ -112,6 +140,9 @@ impl SqlTable {
             sealed,
             indexes: schema.indexes().len(),
             surrogates: columns.surrogates.iter().map(|place| place.and_then(cell)).collect(),
+            former: columns.former.iter().map(|place| place.and_then(cell)).collect(),
+            left_over: columns.left_over.iter().filter_map(|(place, _)| cell(*place)).collect(),
+            foreign: columns.foreign,
             masked: (0..)
                 .zip(&roles)
                 .filter(|(_, role)| matches!(role, Role::Masked(_)))

@@ -80,7 +80,7 @@ impl<'a> Change<'a> {
         if sealed.is_refused(row) {
             return Ok(());
         }
-        let SqlTable { roles, encoding, parts, .. } = &*batch.table;
+        let SqlTable { roles, encoding, parts, sealed: fields, .. } = &*batch.table;
         for (place, role) in roles.iter().enumerate() {
             let new = match role {
                 Role::Sealed(field, _) => match sealed.cell(row, *field) {
@@ -106,6 +106,15 @@ impl<'a> Change<'a> {
                     }
                     NewTerm::Unchanged => None,
                 },
+                Role::Former(field, _) => {
+                    let empties = sealed.empties_former(row, *field);
+                    // Two columns of one field: what is written to one was decided from both.
+                    let own = fields.get(*field).copied().flatten().filter(|_| empties);
+                    let writes = matches!(sealed.cell(row, *field), NewCell::Envelope(_)) && !empties;
+                    self.unchanged.extend(own.or(writes.then_some(place)));
+                    empties.then_some(New::Null)
+                }
+                Role::LeftOver => (batch.value(row, place)? != SqlRef::Null).then_some(New::Null),
                 Role::Clear => None,
             };
             new.into_iter().for_each(|new| self.push(place, new));
