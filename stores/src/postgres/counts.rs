@@ -27,7 +27,7 @@ enum Names {
 /// Counts the cells of each sealed, indexed or tokenised column by what they name.
 pub(super) fn key_counts(client: &mut Client, table: &PgTable) -> Result<Vec<KeyCount>> {
     let wanted = table.roles.iter().enumerate().filter_map(|(place, role)| match role {
-        Role::Sealed(..) => Some((place, Names::Keys)),
+        Role::Former(..) | Role::LeftOver | Role::Sealed(..) => Some((place, Names::Keys)),
         Role::Surrogate(column) if *column < table.indexes => Some((place, Names::Tags)),
         Role::Surrogate(_) => Some((place, Names::Epochs)),
         Role::Clear | Role::Masked(_) => None,

@@ -55,7 +55,7 @@ pub(super) fn check_columns(
                     ));
                 }
             }
-            Role::Clear | Role::Masked(_) => {}
+            Role::Clear | Role::Former(..) | Role::LeftOver | Role::Masked(_) => {}
         }
     }
     let record = columns.record.iter().filter_map(|place| found.get(*place));

@@ -26,6 +26,7 @@ pub use scan::scan;
 pub use url::PostgresUrl;
 
 use std::fmt;
+use std::sync::Arc;
 
 use amanat::error::{Error, Result};
 use amanat::schema::TableSchema;
@@ -33,6 +34,7 @@ use postgres::Client;
 
 use self::error::failed;
 use self::table::PgTable;
+use crate::migration::Work;
 use crate::run::{Recovery, Store};
 
 /// More lanes than this only wait for one another.
@@ -47,6 +49,7 @@ pub struct PostgresStore {
     /// As it was found, with its schema.
     name: String,
     oid: u32,
+    work: Arc<Work>,
 }
 
 impl PostgresStore {
@@ -56,10 +59,23 @@ impl PostgresStore {
     /// # Errors
     /// `Store` if there is no connection; `Schema` if table and schema do not fit: the message has the statements that mend it.
     pub fn open(url: PostgresUrl, schema: TableSchema, sql_table: Option<&str>) -> Result<Self> {
+        Self::open_for(url, schema, sql_table, &Arc::default())
+    }
+
+    /// As [`open`](Self::open), for a run that takes something from elsewhere: `work` is that of its session.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for(
+        url: PostgresUrl,
+        schema: TableSchema,
+        sql_table: Option<&str>,
+        work: &Arc<Work>,
+    ) -> Result<Self> {
         let name = sql_table.map_or_else(|| table::quote(schema.name().as_str()), str::to_owned);
         let mut client = session(&url)?;
-        let table = PgTable::read(&mut client, &name, &schema)?;
-        Ok(Self { url, schema, name: table.told, oid: table.oid })
+        let table = PgTable::read(&mut client, &name, &schema, work)?;
+        Ok(Self { url, schema, name: table.told, oid: table.oid, work: Arc::clone(work) })
     }
 }
 
@@ -75,7 +91,7 @@ impl Store for PostgresStore {
 
     fn connect(&self) -> Result<Self::Lane> {
         let mut client = session(&self.url)?;
-        let table = PgTable::read(&mut client, &self.name, &self.schema)?;
+        let table = PgTable::read(&mut client, &self.name, &self.schema, &self.work)?;
         if table.oid != self.oid {
             return Err(Error::schema(format!(
                 "{} is another table than it was at the start: it was dropped or replaced; look at what was done and run again",

@@ -94,6 +94,24 @@ impl PgBatch {
         text(self.row(row)?, *column)
     }
 
+    /// Reads a cell of a field at a position.
+    fn read_cell(
+        &self,
+        (row, place): (usize, usize),
+        position: usize,
+        value_type: ValueType,
+    ) -> Result<Stored<'_>> {
+        let (table, form) = (self.table(), self.form(place));
+        let Some(bytes) = self.bytes_of(row, place)? else { return Ok(Stored::Absent) };
+        if table.foreign.get(position) == Some(&true) && !looks_like_text_form(bytes) {
+            return Ok(Stored::Foreign(Cow::Borrowed(bytes)));
+        }
+        match form {
+            Form::Bytes => read_bytes(bytes, value_type, table.encoding),
+            _ => read_text(self.text_of(row, place)?.unwrap_or_default(), value_type, table.encoding),
+        }
+    }
+
     fn row(&self, row: usize) -> Result<&Row> {
         self.rows.get(row).ok_or_else(no_such_field)
     }
@@ -133,11 +151,23 @@ impl Rows for PgBatch {
         let table = self.table();
         let place = table.sealed.get(position).copied().flatten().ok_or_else(no_such_field)?;
         let Some(Role::Sealed(_, value_type)) = table.roles.get(place) else { return Err(no_such_field()) };
-        let Some(bytes) = self.bytes_of(row, place)? else { return Ok(Stored::Absent) };
-        match self.form(place) {
-            Form::Bytes => read_bytes(bytes, *value_type, table.encoding),
-            _ => read_text(self.text_of(row, place)?.unwrap_or_default(), *value_type, table.encoding),
-        }
+        self.read_cell((row, place), position, *value_type)
+    }
+
+    fn former(&self, row: usize, position: usize) -> Result<Stored<'_>> {
+        let table = self.table();
+        let Some(place) = table.former.get(position).copied().flatten() else { return Ok(Stored::Absent) };
+        let Some(Role::Former(_, value_type)) = table.roles.get(place) else { return Err(no_such_field()) };
+        self.read_cell((row, place), position, *value_type)
+    }
+
+    fn left_over(&self, row: usize) -> u64 {
+        let filled = |place: &&usize| self.bytes_of(row, **place).is_ok_and(|cell| cell.is_some());
+        u64::try_from(self.table().left_over.iter().filter(filled).count()).unwrap_or(u64::MAX)
+    }
+
+    fn record_texts(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
+        self.record_columns(row)
     }
 
     fn surrogate(&self, row: usize, position: usize) -> Result<StoredSurrogate<'_>> {

@@ -88,8 +88,15 @@ impl PgTable {
     /// further one. Gives the place of each row that was written, from 1, and whether it holds what was written when its triggers have run.
     pub(super) fn update(&self, places: &[usize], unchanged: &[usize]) -> String {
         let written = self.columns(places);
-        let set: Vec<String> =
-            written.iter().map(|(place, column)| format!("{} = u.n{place}", column.name)).collect();
+        let new = |place: &usize, column: &PgColumn| match column.form {
+            Form::Bytes | Form::Text => format!("u.n{place}"),
+            // Only a column that is emptied is of another type.
+            Form::Canonical | Form::Other => cast(&format!("u.n{place}"), column),
+        };
+        let set: Vec<String> = written
+            .iter()
+            .map(|(place, column)| format!("{} = {}", column.name, new(place, column)))
+            .collect();
         let mut conditions = vec![self.same_key()];
         if !self.key_holds_record() {
             conditions.extend(self.record.iter().enumerate().map(|(part, column)| {

@@ -11,6 +11,7 @@ use postgres::Client;
 use super::catalog::{self, CatalogColumn, Triggers};
 use super::fit;
 use crate::columns::{Columns, Role};
+use crate::migration::Work;
 
 /// A table and the columns of it that matter.
 #[derive(Clone, Debug)]
@@ -44,6 +45,12 @@ pub(super) struct PgTable {
     pub(super) indexes: usize,
     /// Places among `cells` of the sealed fields that each index or kept token is made from.
     pub(super) parts: Vec<Vec<usize>>,
+    /// Place among `cells` of the column that each sealed field's values move from.
+    pub(super) former: Vec<Option<usize>>,
+    /// Whether the values of each sealed field are those of another tool.
+    pub(super) foreign: Vec<bool>,
+    /// Places among `cells` of those that are emptied.
+    pub(super) left_over: Vec<usize>,
     pub(super) triggers: Triggers,
 }
 
@@ -74,12 +81,16 @@ impl PgTable {
     /// Looks at a table and matches its columns to the schema: what is sealed, masked, indexed or tokenised is read and written.
     ///
     /// `name` is as SQL writes it: `registry."Citizens"`; without a schema it is looked for in the `search_path`.
-    pub(super) fn read(client: &mut Client, name: &str, schema: &TableSchema) -> Result<Self> {
-        let table = Self::with_cells(client, name, schema, |columns| {
+    ///
+    /// With the columns that a run takes values from or empties.
+    pub(super) fn read(client: &mut Client, name: &str, schema: &TableSchema, work: &Work) -> Result<Self> {
+        let table = Self::chosen(client, name, (schema, work), |columns| {
             let sealed = columns.sealed.iter().map(|(place, _)| *place);
             let masked = columns.roles.iter().enumerate().filter(|(_, role)| matches!(role, Role::Masked(_)));
             let kept = sealed.chain(masked.map(|(place, _)| place));
-            kept.chain(columns.surrogates.iter().copied().flatten()).collect()
+            let elsewhere = columns.left_over.iter().map(|(place, _)| *place);
+            let surrogates = columns.surrogates.iter().chain(&columns.former).copied().flatten();
+            kept.chain(surrogates).chain(elsewhere).collect()
         })?;
         fit::check_surrogates(&table, schema)?;
         Ok(table)
@@ -92,10 +103,19 @@ impl PgTable {
         schema: &TableSchema,
         choose: impl FnOnce(&Columns) -> Vec<usize>,
     ) -> Result<Self> {
+        Self::chosen(client, name, (schema, &Work::default()), choose)
+    }
+
+    fn chosen(
+        client: &mut Client,
+        name: &str,
+        (schema, work): (&TableSchema, &Work),
+        choose: impl FnOnce(&Columns) -> Vec<usize>,
+    ) -> Result<Self> {
         let relation = catalog::relation(client, name)?;
         let found = catalog::columns(client, relation.oid)?;
         let borrowed: Vec<&str> = found.iter().map(|column| column.name.as_str()).collect();
-        let columns = Columns::new(schema, &borrowed)?;
+        let columns = Columns::of_work(schema, work, &borrowed)?;
         fit::check_columns(&relation.name, &found, &columns, schema)?;
         let column = |place: &usize| found.get(*place).map(PgColumn::new);
         let places = choose(&columns);
@@ -121,9 +141,12 @@ impl PgTable {
             sealed,
             indexes: schema.indexes().len(),
             surrogates: columns.surrogates.iter().map(|place| place.and_then(cell)).collect(),
+            former: columns.former.iter().map(|place| place.and_then(cell)).collect(),
+            left_over: columns.left_over.iter().filter_map(|(place, _)| cell(*place)).collect(),
             cells: places.iter().filter_map(column).collect(),
             roles: places.iter().filter_map(|place| columns.roles.get(*place).cloned()).collect(),
             encoding: schema.encoding(),
+            foreign: columns.foreign,
             triggers: catalog::triggers(client, relation.oid)?,
         })
     }

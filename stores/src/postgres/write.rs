@@ -183,17 +183,22 @@ fn new_cell<'a>(
             NewTerm::New(Surrogate::Token(token)) => Some(New::Text(Cow::Borrowed(token.as_str()))),
             NewTerm::Unchanged => None,
         },
+        Role::Former(field, _) => sealed.empties_former(row, *field).then_some(New::Null),
+        Role::LeftOver => batch.bytes_of(row, place)?.map(|_| New::Null),
         Role::Clear => None,
     })
 }
 
 /// Cells that something new is made from and that stay.
 fn unchanged(table: &PgTable, places: &[usize]) -> Vec<usize> {
-    let made = places.iter().filter_map(|place| match table.roles.get(*place) {
-        Some(Role::Surrogate(column)) => table.parts.get(*column),
-        _ => None,
+    let made = places.iter().flat_map(|place| match table.roles.get(*place) {
+        Some(Role::Surrogate(column)) => table.parts.get(*column).cloned().unwrap_or_default(),
+        // Two columns of one field: what is written to one was decided from both.
+        Some(Role::Former(field, _)) => table.sealed.get(*field).copied().flatten().into_iter().collect(),
+        Some(Role::Sealed(field, _)) => table.former.get(*field).copied().flatten().into_iter().collect(),
+        _ => Vec::new(),
     });
-    let mut unchanged: Vec<usize> = made.flatten().copied().filter(|place| !places.contains(place)).collect();
+    let mut unchanged: Vec<usize> = made.filter(|place| !places.contains(place)).collect();
     unchanged.sort_unstable();
     unchanged.dedup();
     unchanged
