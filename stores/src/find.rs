@@ -4,6 +4,12 @@
 //! Owns the choice of the index and the comparison of what is found: SPEC 9.4. Never gives a row whose values were not opened and compared,
 //! never passes over one that cannot be found in silence.
 
+#[cfg(feature = "postgres")]
+mod postgres;
+
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresFinder;
+
 use std::fmt;
 use std::io::Read;
 #[cfg(feature = "sqlite")]

@@ -37,7 +37,7 @@ fn is_index(table: &PgTable, role: &Role) -> bool {
 }
 
 /// Whether some index begins with a column.
-fn has_index(client: &mut Client, table: &PgTable, quoted: &str) -> Result<bool> {
+pub(super) fn has_index(client: &mut Client, table: &PgTable, quoted: &str) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
                WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL \
                AND '\"' || replace(a.attname::text, '\"', '\"\"') || '\"' = $2)";

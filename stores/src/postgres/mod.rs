@@ -10,6 +10,7 @@ mod counts;
 mod error;
 mod fit;
 mod lane;
+mod lookup;
 mod passfile;
 mod rows;
 mod scan;
@@ -21,6 +22,7 @@ mod url;
 mod write;
 
 pub use lane::PostgresLane;
+pub(crate) use lookup::Lookup;
 pub use rows::PgBatch;
 pub use scan::scan;
 pub use url::PostgresUrl;

@@ -67,6 +67,12 @@ impl PgTable {
         sql
     }
 
+    /// Reads the rows whose cell of an index is one of the terms of an array.
+    pub(super) fn select_terms(&self, cell: &PgColumn) -> String {
+        let (list, type_name) = (self.selection().0.join(", "), type_of(cell));
+        format!("SELECT {list} FROM {} AS t WHERE t.{} = ANY ($1::{type_name}[])", self.name, cell.name)
+    }
+
     /// Reads rows by their keys and keeps others from changing them. Parameters: an array for each part of the key.
     pub(super) fn select_locked(&self) -> String {
         let holes: Vec<String> = (1..=self.key.len()).map(|number| format!("${number}::text[]")).collect();
