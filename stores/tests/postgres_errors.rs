@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use amanat::error::{Error, Kind, Result};
 use amanat::schema::TableSchema;
 use amanat_stores::postgres::{PostgresStore, PostgresUrl};
-use amanat_stores::run::{Recovery, Step, Store as _};
+use amanat_stores::run::{Lane as _, Recovery, Sql as _, Step, Store as _};
 use amanat_testkit::postgres::{PASSWORD, PASSWORD_ROLE, TLS_ROLE};
 use common::{Registry, table};
 use pg::{Database, Job, Watcher, address, server};
@@ -299,6 +299,21 @@ fn a_statement_that_takes_too_long_is_tried_again_and_then_told() {
     assert_eq!((report.worked.rows, report.worked.sealed), (300, 300));
     assert_eq!(again.len(), 2, "a sequence is not rolled back");
     assert!(again.iter().all(|message| message.contains("statement_timeout")), "{again:?}");
+}
+
+#[test]
+fn a_transaction_that_has_failed_is_not_committed_in_silence() {
+    let (registry, database) = (Registry::new(), people());
+    let (url, schema) = (database.url.clone(), names());
+    let mut lane = Job::new(&registry, &url, &schema).store().unwrap().connect().unwrap();
+    lane.begin().unwrap();
+    lane.execute("DELETE FROM people", &[]).unwrap();
+    lane.execute("SELECT 1 / 0", &[]).unwrap_err();
+    lane.commit().unwrap_err();
+    lane.rollback().unwrap();
+    assert_eq!(lane.count().unwrap(), 300);
+    lane.begin().unwrap();
+    lane.commit().unwrap();
 }
 
 #[test]

@@ -130,8 +130,10 @@ impl Sql for PostgresLane {
     }
 
     fn commit(&mut self) -> Result<()> {
+        // The COMMIT of a transaction that has failed takes it back and is no error; the SELECT is one, and nothing after it is run.
+        self.client.batch_execute("SELECT 1; COMMIT").map_err(failed)?;
         self.is_open = false;
-        self.client.batch_execute("COMMIT").map_err(failed)
+        Ok(())
     }
 
     fn rollback(&mut self) -> Result<()> {

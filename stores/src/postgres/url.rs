@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -68,6 +69,11 @@ impl PostgresUrl {
             return Err(Error::misuse(
                 "the PostgreSQL address names no host; write the folder of its socket for a local one",
             ));
+        }
+        // A piece of a password with an `@` in it, which would be shown as the host.
+        let is_odd = |host: &Host| matches!(host, Host::Tcp(name) if name.contains(['@', ':']) && name.parse::<Ipv6Addr>().is_err());
+        if config.get_hosts().iter().any(is_odd) {
+            return Err(misread("the host has an `@` or `:`; one in a user name or password is written %40 or %3A"));
         }
         if config.get_password().is_none() {
             let home = variable("HOME").map(PathBuf::from);
@@ -274,6 +280,7 @@ mod tests {
             assert!(!format!("{address:?}").contains("p:w"));
             assert!(address.advice().is_some());
         }
+        assert_eq!(alone("postgres://[::1]:5/x").unwrap().to_string(), "::1:5/x");
         assert!(alone("postgres://localhost/x").unwrap().advice().is_none());
     }
 
@@ -289,6 +296,8 @@ mod tests {
             "host=h geheim=1",
             "user=geheim",
             "host=h sslmode=allow",
+            "postgres://u:very@geheim@h/d",
+            "postgres://u@geheim:geheim:1/d",
         ] {
             let error = alone(address).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("geheim"), "{error}");
