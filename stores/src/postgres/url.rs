@@ -73,7 +73,9 @@ impl PostgresUrl {
         // A piece of a password with an `@` in it, which would be shown as the host.
         let is_odd = |host: &Host| matches!(host, Host::Tcp(name) if name.contains(['@', ':']) && name.parse::<Ipv6Addr>().is_err());
         if config.get_hosts().iter().any(is_odd) {
-            return Err(misread("the host has an `@` or `:`; one in a user name or password is written %40 or %3A"));
+            return Err(misread(
+                "the host has an `@` or `:`; one in a user name or password is written %40 or %3A",
+            ));
         }
         if config.get_password().is_none() {
             let home = variable("HOME").map(PathBuf::from);
