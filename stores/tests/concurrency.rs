@@ -371,20 +371,26 @@ fn check_rows(registry: &Registry, target: &str, ledger: &Ledger, new: KeyId) {
     let mut service = Service::new(&watch, Database::open(target).unwrap()).unwrap();
     let keyring = watch.current().unwrap();
     let mut finders = ["by-cnic", "by-name"].map(|index| Citizen::finder(&keyring, index).unwrap());
-    for row in 0..ledger.written.len() {
-        let last = ledger.written[row].load(Ordering::SeqCst);
-        assert_eq!(last, ledger.begun[row].load(Ordering::SeqCst));
-        let stored = service.row(&id(row)).unwrap().unwrap();
-        let citizen = service.citizens.open(&stored).unwrap();
-        assert_eq!((&citizen.cnic, &citizen.name), (&cnic(row), &name(row, last)), "lost update");
-        assert_eq!(citizen.district, i64::try_from(last).unwrap());
-        for column in ["cnic", "name"] {
-            let sealed = SealedField::from_text(text(&stored, column)).unwrap();
-            assert_eq!(Envelope::parse(sealed.as_bytes()).unwrap().key(), new);
-        }
-        let values = [("cnic_index", &citizen.cnic), ("name_index", &citizen.name)];
-        for (finder, (column, value)) in finders.iter_mut().zip(values) {
-            assert_eq!(text(&stored, column), term(finder, value), "a stale index");
+    let rows: Vec<usize> = (0..ledger.written.len()).collect();
+    for part in rows.chunks(200) {
+        let ids: Vec<StoredValue> = part.iter().map(|row| StoredValue::Text(id(*row))).collect();
+        let stored = service.database.rows("id", &ids).unwrap();
+        assert_eq!(stored.len(), part.len());
+        for stored in stored {
+            let citizen = service.citizens.open(&stored).unwrap();
+            let row: usize = citizen.id.strip_prefix("r-").unwrap().parse().unwrap();
+            let last = ledger.written[row].load(Ordering::SeqCst);
+            assert_eq!(last, ledger.begun[row].load(Ordering::SeqCst));
+            assert_eq!((&citizen.cnic, &citizen.name), (&cnic(row), &name(row, last)), "lost update");
+            assert_eq!(citizen.district, i64::try_from(last).unwrap());
+            for column in ["cnic", "name"] {
+                let sealed = SealedField::from_text(text(&stored, column)).unwrap();
+                assert_eq!(Envelope::parse(sealed.as_bytes()).unwrap().key(), new);
+            }
+            let values = [("cnic_index", &citizen.cnic), ("name_index", &citizen.name)];
+            for (finder, (column, value)) in finders.iter_mut().zip(values) {
+                assert_eq!(text(&stored, column), term(finder, value), "a stale index");
+            }
         }
     }
 }
@@ -420,4 +426,27 @@ fn nothing_is_lost_missed_or_misread_while_sqlite_is_rotated() {
     drop(connection);
     let store = SqliteStore::new(&file, "citizens", &Citizen::schema().unwrap());
     prove(&registry, &store, target, rows(), 1);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn nothing_is_lost_missed_or_misread_while_postgresql_is_rotated() {
+    use std::io::Write;
+
+    use amanat_stores::postgres::{PostgresStore, PostgresUrl};
+
+    let (registry, server) = (Registry::new(), amanat_testkit::postgres::Server::start());
+    let database = server.create_database();
+    let target = server.url(&database);
+    Database::open(&target).unwrap().create().unwrap();
+    let mut client = server.client(&database);
+    let mut load = client.copy_in("COPY citizens (id, cnic, name, district) FROM STDIN").unwrap();
+    for row in 0..rows() {
+        let [id, cnic, name] = plain(row);
+        writeln!(load, "{id}\t{cnic}\t{name}\t0").unwrap();
+    }
+    load.finish().unwrap();
+    let schema = Citizen::schema().unwrap();
+    let store = PostgresStore::open(PostgresUrl::parse(&target).unwrap(), schema, Some("citizens")).unwrap();
+    prove(&registry, &store, &target, rows(), 2);
 }

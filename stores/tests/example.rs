@@ -308,3 +308,16 @@ fn the_service_stays_right_while_sqlite_is_rotated() {
     let file = folder.path().join("citizens.db");
     serve(file.to_str().unwrap(), |keys| rotate(keys, &SqliteStore::new(&file, "citizens", &table())));
 }
+
+#[cfg(feature = "postgres")]
+#[test]
+fn the_service_stays_right_while_postgresql_is_rotated() {
+    use amanat_stores::postgres::{PostgresStore, PostgresUrl};
+
+    let server = amanat_testkit::postgres::Server::start();
+    let target = server.url(&server.create_database());
+    serve(&target, |keys| {
+        let url = PostgresUrl::parse(&target).unwrap();
+        rotate(keys, &PostgresStore::open(url, table(), Some("citizens")).unwrap())
+    });
+}
