@@ -108,8 +108,8 @@ impl<'a> KeyringWatch<'a> {
         if state.looked.elapsed() >= self.period {
             self.look(&mut state)?;
         }
-        let columns = u64::try_from(table.sealed().count() + table.tokens().len()).unwrap_or(u64::MAX);
-        let need = records.saturating_mul(columns);
+        // More than any one key needs of them.
+        let need = records.saturating_mul(messages_of_record(table));
         for _ in 0..ATTEMPTS {
             if let Some(messages) = state.reserved(table, need)? {
                 return Ok((Arc::clone(&state.keyring), messages));
@@ -117,7 +117,7 @@ impl<'a> KeyringWatch<'a> {
             let (mut keyring, _) = self.read(&state.keyring)?;
             let now = (self.clock)()?;
             let reserved = self.path.update_unlocked(&mut keyring, self.kek, now, |keyring| {
-                RecordSealer::reserve(keyring, table, self.records.max(records))
+                RecordSealer::reserve(keyring, table, self.records.max(need))
             })?;
             state.reserved.retain(|allowance| allowance.left() > 0);
             state.reserved.extend(reserved);
@@ -196,6 +196,11 @@ impl State {
             [primary].into_iter().chain(Surrogates::token_keys(&self.keyring, table)?).collect();
         Ok(keys.iter().map(|key| of(key).cloned()).collect())
     }
+}
+
+/// Most messages that sealing a record of a table takes of one key.
+pub(crate) fn messages_of_record(table: &TableSchema) -> u64 {
+    u64::try_from(table.sealed().count() + table.tokens().len()).unwrap_or(u64::MAX)
 }
 
 /// A file as it was read. It stays open, so that no other file can have its number on the disk.

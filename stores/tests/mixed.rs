@@ -405,6 +405,44 @@ fn rows_of_a_compromised_key_are_opened_and_found_by_its_name() {
     assert_eq!(ids(&mut live, &table, "by-cnic", "9990100000011"), [1]);
 }
 
+#[derive(Record)]
+#[amanat(table = "people", encoding = "binary")]
+struct Listed {
+    #[amanat(record_id)]
+    id: i64,
+    #[amanat(
+        sealed,
+        identifier = "cnic",
+        token(
+            kind = "reversible",
+            recipient = "tax-board",
+            purpose = "tax-roll",
+            epoch = 1,
+            column = "name"
+        ),
+        token(kind = "pairwise", recipient = "bank", purpose = "loans", epoch = 1, column = "photo")
+    )]
+    cnic: String,
+    #[amanat(clear)]
+    district: i64,
+}
+
+#[test]
+fn kept_tokens_are_counted_too_and_stay_while_their_value_does() {
+    let (registry, table) = (Registry::new(), Table::new());
+    let watch = watch(&registry).with_records_at_once(1);
+    let mut live = LiveTable::<Listed>::new(&watch).unwrap();
+    for id in 1..=5 {
+        table.insert(&live.insert(&Listed { id, cnic: format!("99901-{id:07}-1"), district: 7 }).unwrap());
+    }
+    let row = table.row(1);
+    let mut listed = live.open(&row).unwrap();
+    listed.district = 8;
+    assert_eq!(columns(&live.change(&row, &listed).unwrap()), ["district"]);
+    listed.cnic = "99901-7654321-1".into();
+    assert_eq!(columns(&live.change(&row, &listed).unwrap()), ["cnic", "district", "name", "photo"]);
+}
+
 #[derive(Record, Clone, PartialEq)]
 #[amanat(table = "people", encoding = "binary")]
 struct Before {

@@ -27,7 +27,7 @@ use amanat::{Allowance, Engine, Finder, OpenOptions, Record, RecordOpener, Recor
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::keyring_watch::KeyringWatch;
+use crate::keyring_watch::{KeyringWatch, messages_of_record};
 
 /// How often sealing is tried: other threads draw on the same messages.
 const ATTEMPTS: u32 = 4;
@@ -215,7 +215,7 @@ where
         for _ in 1..ATTEMPTS {
             self.prepare()?;
             match self.keys.seal(record) {
-                Err(error) if error.kind() == Kind::Limit && self.keys.is_used_up(1) => {
+                Err(error) if error.kind() == Kind::Limit && self.is_used_up() => {
                     self.keys.sealer = None;
                 }
                 done => return done,
@@ -227,7 +227,7 @@ where
 
     /// Makes the sealer if there is none, or one that could seal nothing.
     fn prepare(&mut self) -> Result<()> {
-        if self.keys.sealer.is_some() && !self.keys.is_used_up(self.schema.sealed().count()) {
+        if self.keys.sealer.is_some() && !self.is_used_up() {
             return Ok(());
         }
         let (keyring, messages) = self.watch.messages(&self.schema, 1)?;
@@ -238,6 +238,13 @@ where
         let sealer = RecordSealer::for_keyring(keyring, &self.schema, Engine::default(), &messages)?;
         self.keys.sealer = Some((sealer, messages));
         Ok(())
+    }
+
+    /// Whether of some key fewer messages are left than a record may take.
+    fn is_used_up(&self) -> bool {
+        let need = messages_of_record(&self.schema);
+        let mut messages = self.keys.sealer.iter().flat_map(|(_, messages)| messages);
+        messages.any(|allowance| allowance.left() < need)
     }
 
     /// Goes over to the keyring of the watch, which is at most one period old.
@@ -331,13 +338,6 @@ impl Loaded {
     fn seal<R: Record>(&mut self, record: &R) -> Result<R::Sealed> {
         let sealer = self.sealer.as_mut().ok_or_else(|| Error::misuse("nothing was reserved"))?;
         record.seal(&mut sealer.0)
-    }
-
-    /// Whether fewer than so many messages are left of a key that has any.
-    fn is_used_up(&self, need: usize) -> bool {
-        let need = u64::try_from(need).unwrap_or(u64::MAX);
-        let messages = self.sealer.iter().flat_map(|(_, messages)| messages);
-        messages.into_iter().any(|allowance| allowance.left() < need)
     }
 }
 
