@@ -19,6 +19,7 @@ pub mod keyring_file;
 pub mod keyring_watch;
 pub mod live;
 mod migration;
+mod new_columns;
 mod pipeline;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -46,6 +47,7 @@ pub use keyring_file::KeyringPath;
 pub use keyring_watch::KeyringWatch;
 pub use live::{DualTable, LiveTable, RowWrite, StoredRow, StoredValue};
 pub use migration::Work;
+pub use new_columns::ColumnStatements;
 pub use reveal::{RevealForm, Revealer, Shown};
 pub use scan::{ScanPlan, ScanSource, ScannedRow, Visitor};
 pub use session::KeyringSession;

@@ -5,6 +5,7 @@
 //! column, a trigger or a setting of the database.
 
 mod advice;
+mod alter;
 mod catalog;
 mod counts;
 mod error;
@@ -21,6 +22,7 @@ mod tls;
 mod url;
 mod write;
 
+pub use alter::{add_columns, column_statements};
 pub use lane::PostgresLane;
 pub(crate) use lookup::Lookup;
 pub use rows::PgBatch;

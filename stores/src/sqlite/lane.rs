@@ -35,10 +35,10 @@ const NOW: &str = "SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
 /// A table in a SQLite file. SQLite has one writer at a time, so a run has one lane.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
-    file: PathBuf,
-    sql_table: String,
-    schema: TableSchema,
-    work: Arc<Work>,
+    pub(super) file: PathBuf,
+    pub(super) sql_table: String,
+    pub(super) schema: TableSchema,
+    pub(super) work: Arc<Work>,
 }
 
 impl SqliteStore {

@@ -4,6 +4,7 @@
 //! Owns connections to files. Never changes the settings of the user's file, never overwrites a value before its envelope was opened again and
 //! found equal.
 
+mod alter;
 mod clean;
 mod copy;
 mod fault;

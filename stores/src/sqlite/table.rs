@@ -386,6 +386,6 @@ fn list(connection: &Connection, sql: &str, table: &str) -> Result<Vec<String>> 
     names.collect::<rusqlite::Result<_>>().map_err(failed)
 }
 
-fn quote(name: &str) -> String {
+pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
