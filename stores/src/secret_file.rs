@@ -30,13 +30,21 @@ pub fn read_key_file(path: &Path) -> Result<KeyFile> {
 /// # Errors
 /// `Store` if it cannot be read, or if others than its owner may read it; as [`Passphrase::new`].
 pub fn read_passphrase(path: &Path) -> Result<Passphrase> {
+    Passphrase::new(read_line(path)?)
+}
+
+/// Reads a secret of another kind, as the password of a database: the file without one line end after it.
+///
+/// # Errors
+/// `Store` if it cannot be read, or if others than its owner may read it.
+pub fn read_line(path: &Path) -> Result<SecretBytes> {
     let text = read_secret(path)?;
     let bytes = text.expose();
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut passphrase = Vec::with_capacity(MAX_BYTES);
     passphrase.extend_from_slice(line);
-    Passphrase::new(SecretBytes::new(passphrase))
+    Ok(SecretBytes::new(passphrase))
 }
 
 /// Writes a new key file that only its owner may read.

@@ -16,7 +16,7 @@ use super::rows::{PgBatch, Source};
 use super::statements::Ends;
 use super::table::PgTable;
 use super::write::{Changes, not_held};
-use super::{counts, split};
+use super::{counts, journal, split};
 use crate::engine::Rows as _;
 use crate::run::{KeyCount, KeyRange, Lane, Parameter, Position, SealedBatch, Sql, SqlCell, Written};
 
@@ -112,40 +112,27 @@ impl PostgresLane {
 
 impl Sql for PostgresLane {
     fn execute(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64> {
-        let values = values(parameters);
-        let typed: Vec<_> = values.iter().map(Value::typed).collect();
-        self.client.execute_typed(sql, &typed).map_err(failed)
+        journal::execute(&mut self.client, sql, parameters)
     }
 
     fn query(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Vec<SqlCell>>> {
-        let values = values(parameters);
-        let typed: Vec<_> = values.iter().map(Value::typed).collect();
-        let rows = self.client.query_typed(sql, &typed).map_err(failed)?;
-        rows.iter().map(|row| (0..row.len()).map(|place| cell(row, place)).collect()).collect()
+        journal::query(&mut self.client, sql, parameters)
     }
 
     fn begin(&mut self) -> Result<()> {
-        self.is_open = true;
-        self.client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").map_err(failed)
+        journal::begin(&mut self.client, &mut self.is_open)
     }
 
     fn commit(&mut self) -> Result<()> {
-        // The COMMIT of a transaction that has failed takes it back and is no error; the SELECT is one, and nothing after it is run.
-        self.client.batch_execute("SELECT 1; COMMIT").map_err(failed)?;
-        self.is_open = false;
-        Ok(())
+        journal::commit(&mut self.client, &mut self.is_open)
     }
 
     fn rollback(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.is_open) {
-            return Ok(());
-        }
-        self.client.batch_execute("ROLLBACK").map_err(failed)
+        journal::rollback(&mut self.client, &mut self.is_open)
     }
 
     fn now(&mut self) -> Result<i64> {
-        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-        self.client.query_typed_one(sql, &[]).map_err(failed)?.try_get(0).map_err(failed)
+        journal::now(&mut self.client)
     }
 
     fn prefix(&self) -> &str {
@@ -252,39 +239,6 @@ fn changed_row(changes: &Changes<'_>, row: &Row) -> Result<usize> {
 fn place(row: &Row) -> Result<usize> {
     let place: i64 = row.try_get(0).map_err(failed)?;
     Ok(usize::try_from(place.saturating_sub(1)).unwrap_or(usize::MAX))
-}
-
-/// A parameter as the client takes it.
-enum Value<'a> {
-    Integer(i64),
-    Text(Option<&'a str>),
-}
-
-impl Value<'_> {
-    fn typed(&self) -> (&(dyn ToSql + Sync), Type) {
-        match self {
-            Self::Integer(number) => (number, Type::INT8),
-            Self::Text(text) => (text, Type::TEXT),
-        }
-    }
-}
-
-fn values<'a>(parameters: &[Parameter<'a>]) -> Vec<Value<'a>> {
-    let value = |parameter: &Parameter<'a>| match parameter {
-        Parameter::Integer(number) => Value::Integer(*number),
-        Parameter::Null => Value::Text(None),
-        Parameter::Text(text) => Value::Text(Some(text)),
-    };
-    parameters.iter().map(value).collect()
-}
-
-fn cell(row: &Row, place: usize) -> Result<SqlCell> {
-    let is_number = row.columns().get(place).is_some_and(|column| *column.type_() == Type::INT8);
-    Ok(if is_number {
-        row.try_get::<_, Option<i64>>(place).map_err(failed)?.map_or(SqlCell::Null, SqlCell::Integer)
-    } else {
-        row.try_get::<_, Option<String>>(place).map_err(failed)?.map_or(SqlCell::Null, SqlCell::Text)
-    })
 }
 
 impl fmt::Debug for PostgresLane {

@@ -10,6 +10,7 @@ mod catalog;
 mod counts;
 mod error;
 mod fit;
+mod journal;
 mod lane;
 mod lookup;
 mod passfile;
@@ -23,6 +24,7 @@ mod url;
 mod write;
 
 pub use alter::{add_columns, column_statements};
+pub use journal::{PostgresJournal, journal};
 pub use lane::PostgresLane;
 pub(crate) use lookup::Lookup;
 pub use rows::PgBatch;

@@ -17,7 +17,7 @@ use amanat::schema::TableSchema;
 use super::journal::{Journal, Owner, RangeState, Run};
 use super::lane::LaneRun;
 use super::report::RunReport;
-use super::{Lane, Store};
+use super::{Lane, Sql, Store};
 use crate::engine::Source;
 use crate::session::KeyringSession;
 use crate::tally::Tally;
@@ -228,9 +228,10 @@ impl<'a, S: Store> Runner<'a, S> {
                 Phase::Running => Phase::Verifying,
                 _ => Phase::Done,
             };
+            let now = control.now()?;
             let mut journal = Journal::new(control);
             let report = match phase {
-                Phase::Done => Some(RunReport::of(&journal.run(owner.run())?, Phase::Done)),
+                Phase::Done => Some(RunReport::of(&journal.run(owner.run())?, Phase::Done).ended(now)),
                 _ => None,
             };
             let text = report.as_ref().map(RunReport::to_json);
@@ -244,8 +245,9 @@ impl<'a, S: Store> Runner<'a, S> {
     }
 
     fn cancel(&self, control: &mut S::Lane, owner: &Owner, observer: &dyn RunObserver) -> Result<Ended> {
+        let now = control.now()?;
         let mut journal = Journal::new(control);
-        let report = RunReport::of(&journal.run(owner.run())?, Phase::Cancelled);
+        let report = RunReport::of(&journal.run(owner.run())?, Phase::Cancelled).ended(now);
         journal.advance(owner, Phase::Cancelled, Some(&report.to_json()))?;
         observer.step(&Step::Phase(Phase::Cancelled))?;
         Ok(Ended::Cancelled(Box::new(report)))

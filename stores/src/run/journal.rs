@@ -94,7 +94,7 @@ impl Owner {
 /// Statements over the journal beside one table.
 #[derive(Debug)]
 pub struct Journal<'c, S: ?Sized> {
-    sql: &'c mut S,
+    pub(super) sql: &'c mut S,
 }
 
 impl<'c, S: Sql + ?Sized> Journal<'c, S> {
@@ -360,17 +360,17 @@ impl<'c, S: Sql + ?Sized> Journal<'c, S> {
     ///
     /// # Errors
     /// `Store`.
-    pub fn refuse(&mut self, owner: &Owner, row: &Position, faults: &[&Error]) -> Result<()> {
+    pub fn refuse(&mut self, run: &str, row: &Position, faults: &[&Error]) -> Result<()> {
         let prefix = self.sql.prefix().to_owned();
         let forget = format!("DELETE FROM {prefix}amanat_run_exception WHERE run = $1 AND position = $2");
-        self.sql.execute(&forget, &[Parameter::Text(&owner.run), Parameter::Text(&row.0)])?;
+        self.sql.execute(&forget, &[Parameter::Text(run), Parameter::Text(&row.0)])?;
         let note = format!(
             "INSERT INTO {prefix}amanat_run_exception (run, position, field, kind, message) VALUES ($1, $2, $3, $4, $5)"
         );
         for fault in faults {
             let (field, kind) = (fault.field().map(|field| field.as_str()), fault.kind().as_str());
             let parameters = [
-                Parameter::Text(&owner.run),
+                Parameter::Text(run),
                 Parameter::Text(&row.0),
                 field.map_or(Parameter::Null, Parameter::Text),
                 Parameter::Text(kind),
@@ -507,7 +507,7 @@ fn range_state(row: Vec<SqlCell>) -> Result<RangeState> {
     })
 }
 
-fn edited() -> Error {
+pub(super) fn edited() -> Error {
     Error::malformed("the journal of runs is not as this program writes it; was it edited?")
 }
 

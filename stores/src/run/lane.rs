@@ -259,7 +259,7 @@ impl<'a, S: Store> LaneRun<'a, S> {
             let number = first + u64::try_from(row).unwrap_or_default();
             let faults: Vec<&Error> = sealed.faults().filter(|fault| fault.row() == Some(number)).collect();
             if let Some(position) = batch.position(row) {
-                journal.refuse(self.owner, &position, &faults)?;
+                journal.refuse(self.owner.run(), &position, &faults)?;
             }
         }
         Ok(())

@@ -5,16 +5,22 @@
 //! a row that is no longer what was read, never counts a row twice.
 
 mod batch;
+mod browse;
 mod driver;
 pub mod journal;
 mod lane;
 mod report;
+mod retry;
 mod sql;
+mod survey;
 
 pub use batch::{NewTerm, SealedBatch};
+pub use browse::Refused;
 pub use driver::{Ended, RunObserver, RunOptions, Runner, Step};
 pub use report::{KeyChange, RunReport};
+pub use retry::Retried;
 pub use sql::{Parameter, Sql, SqlCell};
+pub use survey::{Sample, Survey, Surveyed, Trial};
 
 use amanat::error::{Error, Result};
 

@@ -6,7 +6,7 @@
 use amanat::KeyId;
 use amanat::Timestamp;
 use amanat::rotate::{Phase, RunId, Stage, Verb};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::journal::Run;
 use crate::tally::Tally;
@@ -29,6 +29,8 @@ pub struct RunReport {
     pub primary: KeyId,
     /// When it was planned.
     pub planned: Timestamp,
+    /// When it came to its end, by the clock of the database.
+    pub ended: Option<Timestamp>,
     /// Ranges by stage: rows, check, done.
     pub ranges: [u64; 3],
     /// Counts of the rows that were worked on.
@@ -57,6 +59,7 @@ struct Form<'a> {
     phase: &'static str,
     primary: String,
     planned: String,
+    ended: Option<String>,
     ranges: Ranges,
     plain_before: u64,
     keys: std::collections::BTreeMap<String, KeyChange>,
@@ -64,11 +67,26 @@ struct Form<'a> {
     checked: Box<serde_json::value::RawValue>,
 }
 
+/// What is read of a stored report: the rest stands in the ranges.
+#[derive(Deserialize)]
+struct Stored {
+    ended: Option<String>,
+}
+
 #[derive(Serialize)]
 struct Ranges {
     rows: u64,
     check: u64,
     done: u64,
+}
+
+impl Run {
+    /// When it came to its end, if it has: its stored report says so.
+    #[must_use]
+    pub fn ended(&self) -> Option<Timestamp> {
+        let stored: Stored = serde_json::from_str(self.report.as_deref()?).ok()?;
+        stored.ended?.parse().ok()
+    }
 }
 
 impl RunReport {
@@ -92,10 +110,19 @@ impl RunReport {
             phase,
             primary: run.plan.primary,
             planned: run.plan.planned,
+            ended: run.ended(),
             ranges: [count(Stage::Rows), count(Stage::Check), count(Stage::Done)],
             worked,
             checked,
         }
+    }
+
+    /// Notes when the run came to its end, in milliseconds since 1970.
+    #[must_use]
+    pub fn ended(mut self, now: i64) -> Self {
+        let seconds = u64::try_from(now / 1_000).unwrap_or_default();
+        self.ended = Timestamp::from_unix_seconds(seconds).ok();
+        self
     }
 
     /// Cells by key before and after, the keys in the order of their ids.
@@ -128,6 +155,7 @@ impl RunReport {
                 phase: self.phase.as_str(),
                 primary: self.primary.to_string(),
                 planned: self.planned.to_string(),
+                ended: self.ended.map(|ended| ended.to_string()),
                 ranges: Ranges { rows, check, done },
                 plain_before: self.worked.sealed,
                 keys: self.keys().into_iter().map(|(id, change)| (id.to_string(), change)).collect(),

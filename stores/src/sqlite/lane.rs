@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use amanat::error::{Error, Result};
 use amanat::schema::TableSchema;
-use rusqlite::types::ValueRef as SqlRef;
-use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
+use rusqlite::{Connection, OpenFlags, params_from_iter};
 
 use super::fault::{failed, recovery};
 use super::key_counts::key_counts;
@@ -18,7 +17,7 @@ use super::position::from_position;
 use super::rows::SqliteBatch;
 use super::table::{self, SqlTable};
 use super::write::{Change, STATEMENTS, Writer};
-use super::{Cleaning, clean, open};
+use super::{Cleaning, clean, journal, open};
 use crate::engine::Rows;
 use crate::migration::Work;
 use crate::run::{
@@ -29,8 +28,6 @@ use crate::run::{
 const BATCH_BYTES: usize = 1 << 24;
 /// The first read of a batch makes room for this many bytes, later ones for what the last batch took.
 const FIRST_ROOM: usize = 1 << 16;
-/// Milliseconds since 1970.
-const NOW: &str = "SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
 
 /// A table in a SQLite file. SQLite has one writer at a time, so a run has one lane.
 #[derive(Clone, Debug)]
@@ -241,41 +238,27 @@ impl Lane for SqliteLane {
 
 impl Sql for SqliteLane {
     fn execute(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        let changed = statement.execute(params_from_iter(parameters.iter().map(bound))).map_err(failed)?;
-        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+        journal::execute(&self.connection, sql, parameters)
     }
 
     fn query(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Vec<SqlCell>>> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        let columns = statement.column_count();
-        let mut found = statement.query(params_from_iter(parameters.iter().map(bound))).map_err(failed)?;
-        let mut rows = Vec::new();
-        while let Some(row) = found.next().map_err(failed)? {
-            let cell = |place| cell(row.get_ref(place).map_err(failed)?);
-            rows.push((0..columns).map(cell).collect::<Result<_>>()?);
-        }
-        Ok(rows)
+        journal::query(&self.connection, sql, parameters)
     }
 
     fn begin(&mut self) -> Result<()> {
-        self.execute("BEGIN IMMEDIATE", &[]).map(drop)
+        journal::begin(&self.connection)
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.execute("COMMIT", &[]).map(drop)
+        journal::commit(&self.connection)
     }
 
     fn rollback(&mut self) -> Result<()> {
-        if self.connection.is_autocommit() {
-            return Ok(());
-        }
-        self.execute("ROLLBACK", &[]).map(drop)
+        journal::rollback(&self.connection)
     }
 
     fn now(&mut self) -> Result<i64> {
-        let mut statement = self.connection.prepare_cached(NOW).map_err(failed)?;
-        statement.query_row([], |row| row.get(0)).map_err(failed)
+        journal::now(&self.connection)
     }
 
     fn prefix(&self) -> &str {
@@ -315,27 +298,4 @@ pub(super) fn read_batch(
 fn schema_version(connection: &Connection) -> Result<i64> {
     let mut statement = connection.prepare_cached("PRAGMA schema_version").map_err(failed)?;
     statement.query_row([], |row| row.get(0)).map_err(failed)
-}
-
-fn bound<'p>(parameter: &'p Parameter<'_>) -> &'p dyn ToSql {
-    const NULL: Option<i64> = None;
-    match parameter {
-        Parameter::Integer(number) => number,
-        Parameter::Null => &NULL,
-        Parameter::Text(text) => text,
-    }
-}
-
-fn cell(value: SqlRef<'_>) -> Result<SqlCell> {
-    let edited = || {
-        Error::malformed(
-            "the journal of runs holds a value of a kind that is never written to it; was it edited?",
-        )
-    };
-    Ok(match value {
-        SqlRef::Null => SqlCell::Null,
-        SqlRef::Integer(number) => SqlCell::Integer(number),
-        SqlRef::Text(text) => SqlCell::Text(core::str::from_utf8(text).map_err(|_| edited())?.to_owned()),
-        SqlRef::Blob(_) | SqlRef::Real(_) => return Err(edited()),
-    })
 }

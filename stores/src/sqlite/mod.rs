@@ -8,6 +8,7 @@ mod alter;
 mod clean;
 mod copy;
 mod fault;
+mod journal;
 mod key_counts;
 mod lane;
 mod lookup;
@@ -18,6 +19,7 @@ mod table;
 mod write;
 
 pub use copy::reveal;
+pub use journal::{SqliteJournal, journal};
 pub use lane::{SqliteLane, SqliteStore};
 pub(crate) use lookup::Lookup;
 pub use protect::protect;
