@@ -19,6 +19,7 @@ mod progress;
 mod protect;
 mod report;
 mod reveal;
+mod run;
 mod sample;
 mod schema;
 mod stop;
@@ -57,6 +58,14 @@ enum Verb {
     Plan(plan::Args),
     Protect(protect::Args),
     Reveal(reveal::Args),
+    Rotate(run::RotateArgs),
+    Status(run::StatusArgs),
+    Pause(run::PauseArgs),
+    Resume(run::ResumeArgs),
+    Cancel(run::CancelArgs),
+    Verify(run::VerifyArgs),
+    Report(run::ReportArgs),
+    Exceptions(run::ExceptionsArgs),
     Find(find::Args),
     Export(export::Args),
     Token(token::Args),
@@ -95,6 +104,14 @@ impl Verb {
             Self::Plan(args) => plan::run(args, ui),
             Self::Protect(args) => protect::run(args, ui),
             Self::Reveal(args) => reveal::run(args, ui),
+            Self::Rotate(args) => run::rotate(args, ui),
+            Self::Status(args) => run::status(args, ui),
+            Self::Pause(args) => run::pause(args, ui),
+            Self::Resume(args) => run::resume(args, ui),
+            Self::Cancel(args) => run::cancel(args, ui),
+            Self::Verify(args) => run::verify(args, ui),
+            Self::Report(args) => run::report(args, ui),
+            Self::Exceptions(args) => run::exceptions(args, ui),
             Self::Find(args) => find::run(args, ui),
             Self::Export(args) => export::run(args, ui),
             Self::Token(args) => token::run(args, ui),

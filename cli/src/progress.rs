@@ -21,6 +21,8 @@ pub(crate) struct Progress<'a> {
     verb: &'static str,
     form: Form,
     total: Option<u64>,
+    /// Steps that were done before this run began.
+    first: u64,
     started: Instant,
     drawn: Instant,
     on_screen: bool,
@@ -47,6 +49,7 @@ impl<'a> Progress<'a> {
             verb,
             form,
             total: total.filter(|total| *total > 0),
+            first: 0,
             started: now,
             drawn: now,
             on_screen: false,
@@ -58,6 +61,11 @@ impl<'a> Progress<'a> {
         self.started = self.started.checked_sub(earlier).unwrap_or(self.started);
     }
 
+    /// Begins, after so many steps that were done before.
+    pub(crate) fn begin_at(&mut self, steps: u64) {
+        (self.first, self.started) = (steps, Instant::now());
+    }
+
     /// Tells that so many rows are done, which are so many steps.
     pub(crate) fn tell(&mut self, rows: u64, steps: u64) {
         let pause = if self.form == Form::Bar { REDRAW } else { LOG };
@@ -65,7 +73,8 @@ impl<'a> Progress<'a> {
             return;
         }
         self.drawn = Instant::now();
-        let line = line(self.verb, rows, steps, self.total, self.started.elapsed(), self.form == Form::Bar);
+        let (span, elapsed) = (self.total.map(|total| (self.first, steps, total)), self.started.elapsed());
+        let line = line(self.verb, rows, span, elapsed, self.form == Form::Bar);
         if self.form == Form::Lines {
             self.ui.note(line);
             return;
@@ -90,10 +99,11 @@ impl Drop for Progress<'_> {
     }
 }
 
-fn line(verb: &str, rows: u64, steps: u64, total: Option<u64>, elapsed: Duration, bar: bool) -> String {
+/// A span is the first step, how many are done, and how many there are.
+fn line(verb: &str, rows: u64, span: Option<(u64, u64, u64)>, elapsed: Duration, bar: bool) -> String {
     let rate = per_second(rows, elapsed);
     let rows = format!("{} rows, {} rows/s", grouped(rows), grouped(rate));
-    let Some(total) = total else { return format!("{verb}: {rows}") };
+    let Some((first, steps, total)) = span else { return format!("{verb}: {rows}") };
     let done = steps.min(total);
     let filled = usize::try_from(done * BAR_CHARS / total).unwrap_or_default();
     let drawn = if bar {
@@ -102,12 +112,12 @@ fn line(verb: &str, rows: u64, steps: u64, total: Option<u64>, elapsed: Duration
     } else {
         String::new()
     };
-    let left = elapsed.as_millis() * u128::from(total - done) / u128::from(done.max(1));
+    let left = elapsed.as_millis() * u128::from(total - done) / u128::from(done.saturating_sub(first).max(1));
     let left = u64::try_from(left / 1_000).unwrap_or(u64::MAX);
     format!("{verb}: {drawn}{} %, {rows}, {} left", done * 100 / total, time(left))
 }
 
-fn time(seconds: u64) -> String {
+pub(crate) fn time(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
@@ -129,14 +139,19 @@ mod tests {
     fn a_line_says_share_rate_and_time_left() {
         let elapsed = Duration::from_secs(10);
         assert_eq!(
-            line("protect", 500, 25, Some(100), elapsed, false),
+            line("protect", 500, Some((0, 25, 100)), elapsed, false),
             "protect: 25 %, 500 rows, 50 rows/s, 30 s left"
         );
         assert_eq!(
-            line("protect", 500, 300, Some(100), elapsed, true),
+            line("protect", 500, Some((0, 300, 100)), elapsed, true),
             format!("protect: [{}] 100 %, 500 rows, 50 rows/s, 0 s left", "#".repeat(24))
         );
-        assert_eq!(line("reveal", 7, 0, None, elapsed, true), "reveal: 7 rows, 0 rows/s");
+        assert_eq!(line("reveal", 7, None, elapsed, true), "reveal: 7 rows, 0 rows/s");
+        assert_eq!(
+            line("rotate", 500, Some((50, 75, 100)), elapsed, false),
+            "rotate: 75 %, 500 rows, 50 rows/s, 10 s left",
+            "what was done before says nothing of the rate"
+        );
         assert_eq!((time(61), time(7_260)), ("1 min 1 s".to_owned(), "2 h 1 min".to_owned()));
     }
 }

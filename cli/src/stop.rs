@@ -41,6 +41,11 @@ impl Stop {
         self.asked.load(Ordering::SeqCst)
     }
 
+    /// The flag that the first signal sets.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.asked
+    }
+
     /// A run that a signal has ended, with the exit code that shells give for it.
     pub(crate) fn fault(&self, message: &str) -> Fault {
         let by_term = self.by_term.load(Ordering::SeqCst) == 1;

@@ -23,6 +23,7 @@ use crate::file_work::{DelimiterArg, FileDone, FileJob, FileWish, Unplaced};
 use crate::keys::KeyPrefix;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::run;
 use crate::schema;
 use crate::stop::Stop;
 use crate::store::{self, Format, is_dash};
@@ -123,6 +124,9 @@ struct Done {
 impl WorkArgs {
     /// Turns the arguments into a plan, runs it, and tells what was done.
     pub(crate) fn run(&self, ui: &Ui, wish: Wish<'_>) -> Result<Outcome> {
+        if let Some(address) = self.input.to_str().filter(|input| run::postgres_address(input).is_some()) {
+            return self.run_postgres(ui, wish, address);
+        }
         let format = self.format()?;
         let target = self.target(format, wish)?;
         let exceptions_path = self.exceptions_path(&target, wish)?;
@@ -178,6 +182,38 @@ impl WorkArgs {
         };
         self.tell(ui, &report, &target)?;
         Ok(report.outcome())
+    }
+
+    /// Protects a table of a PostgreSQL server: a run that can be paused and resumed.
+    fn run_postgres(&self, ui: &Ui, wish: Wish<'_>, address: &str) -> Result<Outcome> {
+        let Some((effort, source)) = wish.task.protecting() else {
+            return Err(Fault::new("a table of a PostgreSQL server is not revealed as a whole").help(
+                "what a recipient may have: amanat export; single rows are opened by the application",
+            ));
+        };
+        if self.output.is_some() || self.exceptions.is_some() {
+            return Err(Fault::new(
+                "a table of a PostgreSQL server is protected in place, and its journal lists refused rows",
+            )
+            .help("leave out --output and --exceptions; afterwards: amanat exceptions STORE"));
+        }
+        let place = run::DoorArgs::default().place(address, ui)?;
+        let start = run::Start {
+            verb: amanat::rotate::Verb::Protect,
+            source: match source {
+                amanat_stores::Source::SealedOnly => amanat::rotate::RunSource::Sealed,
+                _ => amanat::rotate::RunSource::Any,
+            },
+            place: &place,
+            sql_table: self.sql_table.as_deref(),
+            unlock: &self.unlock,
+            schema: &self.schema,
+            table: self.table.as_deref(),
+            new_keys: &[],
+            remake: wish.remake,
+            drive: &run::DriveArgs::plain(self.jobs, &self.break_glass, self.json, self.quiet),
+        };
+        if effort == Effort::DryRun { run::dry_run(ui, &start, false) } else { run::start(ui, &start) }
     }
 
     /// Lets the keys open that were named for it. Whoever reads the messages learns of each, `--quiet` or not.
@@ -502,7 +538,7 @@ pub(crate) fn at_once(path: &Path, one: &str, other: &str) -> Fault {
 }
 
 /// Every name is that of an index or kept token of the table.
-fn check_remade(table: &TableSchema, names: &[Name]) -> Result<()> {
+pub(crate) fn check_remade(table: &TableSchema, names: &[Name]) -> Result<()> {
     let indexes = table.indexes().iter().map(|index| index.spec().name());
     let tokens = table.tokens().iter().filter(|token| token.column().is_some()).map(TokenPolicy::name);
     let known: Vec<&Name> = indexes.chain(tokens).collect();

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `amanat keys add|activate|retire|suspend|resume|compromise`: one change of one key, durable before it is told.
+//! `amanat keys add|activate|retire|suspend|resume|compromise|destroy`: one change of one key, durable before it is told.
 
 use std::str::FromStr;
 
 use amanat::keys::{DEFAULT_CRYPTOPERIOD_DAYS, KeyInfo, Purpose};
 use amanat::{Error, KeyId, Keyring};
 
+use super::in_use::TablesArgs;
 use crate::fault::{Fault, Outcome, Result};
 use crate::ui::Ui;
-use crate::unlock::{UnlockArgs, now};
+use crate::unlock::{UnlockArgs, keyring_fault, now};
 
 /// Fewest digits of an id that name a key.
 const MIN_PREFIX_DIGITS: usize = 4;
@@ -40,12 +41,33 @@ pub(crate) struct KeyArgs {
 
 /// Retire a key: it opens what it sealed and never seals again.
 ///
-/// Protect the tables anew first, so that nothing is sealed under it any more. A retired key stays in the keyring: destroying a key needs the proof
-/// that no row names it, and there is no verb for it.
+/// With a schema and its databases, it is refused while any row of any table names the key, and says which. A retired key stays in the keyring
+/// until it is destroyed.
 #[derive(clap::Args)]
 pub(crate) struct RetireArgs {
     #[command(flatten)]
     key: KeyArgs,
+    #[command(flatten)]
+    tables: TablesArgs,
+}
+
+/// Destroy a key: its secret is removed, and what it has sealed is lost for ever. Its id and dates remain.
+///
+/// Refused while any row of any table of the schema names the key, or a run seals under it. Backups, files and vaults are not looked at: what is
+/// sealed under the key there is lost too. Copies of the keyring still have the secret: remove them. Retire the key first, and make sure
+/// that no application works with an older keyring.
+#[derive(clap::Args)]
+pub(crate) struct DestroyArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+    #[command(flatten)]
+    tables: TablesArgs,
+    /// Destroy it without looking at any table.
+    #[arg(long, conflicts_with = "schema")]
+    unchecked: bool,
+    /// Do it: there is no way back.
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Suspend a key for the time of an inquiry: it neither seals nor opens, except by name.
@@ -137,7 +159,57 @@ pub(crate) fn activate(args: &KeyArgs, ui: &Ui) -> Result<Outcome> {
 
 pub(crate) fn retire(args: &RetireArgs, ui: &Ui) -> Result<Outcome> {
     let now = now()?;
-    change(&args.key, ui, |keyring, id| keyring.deactivate(id, now))
+    checked(&args.key, &args.tables, ui, |keyring, id| keyring.deactivate(id, now))
+}
+
+pub(crate) fn destroy(args: &DestroyArgs, ui: &Ui) -> Result<Outcome> {
+    if !args.tables.is_given() && !args.unchecked {
+        return Err(Fault::new(
+            "a key is destroyed only when no row names it, and no table was named; nothing was changed",
+        )
+        .help("name the tables: --schema FILE --store STORE; or, if there is none: --unchecked"));
+    }
+    if !args.yes {
+        return Err(Fault::new("what a destroyed key has sealed is lost for ever; nothing was changed")
+            .help("to do it, add --yes"));
+    }
+    if args.unchecked {
+        ui.warn("no table was looked at: whatever is sealed under this key is lost for ever");
+    }
+    let now = now()?;
+    checked(&args.key, &args.tables, ui, |keyring, id| keyring.destroy(id, now))?;
+    ui.note("copies of the keyring still have its secret: make a new backup and remove the old ones");
+    Ok(Outcome::Done)
+}
+
+/// Changes a key that no row may name.
+fn checked(
+    args: &KeyArgs,
+    tables: &TablesArgs,
+    ui: &Ui,
+    change: impl FnOnce(&mut Keyring, KeyId) -> amanat::Result<()>,
+) -> Result<Outcome> {
+    let (path, kek) = (args.unlock.path(), args.unlock.kek()?);
+    let fault = |error| keyring_fault(error, &path);
+    // Tables are read before the keyring is locked: that may take long, and others reserve messages meanwhile.
+    let keyring = path.unlock(&*kek).map_err(fault)?;
+    let key = args.key.find(keyring.keys())?;
+    if key.primary {
+        return Err(Fault::new(format!(
+            "{} key {} is primary: it seals; nothing was changed",
+            key.purpose,
+            key.id.short()
+        ))
+        .help(format!("make another first: amanat keys add --purpose {} --activate", key.purpose)));
+    }
+    tables.check(ui, key, &keyring)?;
+    let id = key.id;
+    let info = path.update(&*kek, now()?, |keyring| {
+        change(keyring, id)?;
+        info(keyring, id)
+    });
+    told(&info.map_err(fault)?, ui);
+    Ok(Outcome::Done)
 }
 
 pub(crate) fn suspend(args: &SuspendArgs, ui: &Ui) -> Result<Outcome> {

@@ -2,9 +2,11 @@
 //! `amanat keys`: looks at the keys of a keyring, and changes them.
 
 mod change;
+mod in_use;
 mod list;
 mod slots;
 
+use amanat_stores::KeyringSession;
 use clap::Subcommand;
 
 use crate::fault::{Outcome, Result};
@@ -33,6 +35,7 @@ enum Verb {
     Suspend(change::SuspendArgs),
     Resume(change::ResumeArgs),
     Compromise(change::CompromiseArgs),
+    Destroy(change::DestroyArgs),
     Slots(slots::SlotsArgs),
     AddSlot(slots::AddSlotArgs),
     RemoveSlot(slots::RemoveSlotArgs),
@@ -51,10 +54,32 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         Verb::Suspend(args) => change::suspend(args, ui),
         Verb::Resume(args) => change::resume(args, ui),
         Verb::Compromise(args) => change::compromise(args, ui),
+        Verb::Destroy(args) => change::destroy(args, ui),
         Verb::Slots(args) => slots::slots(args, ui),
         Verb::AddSlot(args) => slots::add_slot(args, ui),
         Verb::RemoveSlot(args) => slots::remove_slot(args, ui),
         Verb::Renew(args) => slots::renew(args, ui),
         Verb::NewKeyFile(args) => slots::new_key_file(args, ui),
     }
+}
+
+/// Lets the keys open that were named for it. Whoever reads the messages learns of each, `--quiet` or not.
+pub(crate) fn break_glass<'a>(
+    ui: &Ui,
+    session: KeyringSession<'a>,
+    prefixes: &[KeyPrefix],
+) -> Result<KeyringSession<'a>> {
+    let infos = session.with_keyring(|keyring| Ok(keyring.keys().cloned().collect::<Vec<_>>()))?;
+    let mut named = Vec::new();
+    for prefix in prefixes {
+        let key = prefix.find(infos.iter())?;
+        ui.warn(format!(
+            "breaking the glass: {} key {} is {} and opens in this run",
+            key.purpose,
+            key.id.short(),
+            key.state
+        ));
+        named.push(key.id);
+    }
+    Ok(session.with_break_glass(named))
 }
