@@ -61,7 +61,7 @@ index = [
 ]
 token = [{ name = "roll", kind = "pairwise", field = "national-id", recipient = "election-commission", epoch = 1, column = "roll" }]
 "#;
-const PEOPLE: i64 = 60;
+const PEOPLE: i32 = 60;
 
 struct Town {
     registry: Registry,
@@ -70,7 +70,7 @@ struct Town {
     new: TableSchema,
 }
 
-fn cnic(id: i64) -> String {
+fn cnic(id: i32) -> String {
     format!("35202{id:07}1")
 }
 
@@ -182,8 +182,8 @@ impl Town {
         let mut opener = FieldOpener::new(&keys, &context, &OpenOptions::default()).unwrap();
         let connection = self.open();
         let mut rows = connection.prepare(&format!("SELECT id, {column} FROM people ORDER BY id")).unwrap();
-        let rows = rows.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)));
-        let mut value = |(id, cell): (i64, Option<Vec<u8>>)| {
+        let rows = rows.query_map([], |row| Ok((row.get::<_, i32>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)));
+        let mut value = |(id, cell): (i32, Option<Vec<u8>>)| {
             let id = id.to_string();
             let record = RecordId::text(&id).unwrap();
             Some(match opener.open(&record, &cell?).unwrap() {
@@ -196,7 +196,7 @@ impl Town {
     }
 
     /// An envelope of a value, as an application seals it.
-    fn sealed(&self, field: &str, id: i64, value: &str) -> Vec<u8> {
+    fn sealed(&self, field: &str, id: i32, value: &str) -> Vec<u8> {
         let session = self.session(Work::default());
         let allowance = session.allowance(1).unwrap();
         let sealed = session.with_keys(|keys| {
@@ -221,8 +221,8 @@ impl Town {
         self.open().query_row(&sql, [term], |row| row.get(0)).unwrap()
     }
 
-    fn assert_migrated(&self, names: impl Fn(i64) -> String) {
-        assert_eq!(self.values("cnic", "cnic"), vec![None; PEOPLE as usize]);
+    fn assert_migrated(&self, names: impl Fn(i32) -> String) {
+        assert_eq!(self.values("cnic", "cnic"), vec![None; people(cnic).len()]);
         assert_eq!(self.values("national-id", "national_id"), people(cnic));
         assert_eq!(self.values("name", "name"), people(names));
         assert_eq!(self.values("email", "email"), people(|_| "null".to_owned()));
@@ -235,11 +235,11 @@ impl Town {
     }
 }
 
-fn people(value: impl Fn(i64) -> String) -> Vec<Option<String>> {
+fn people(value: impl Fn(i32) -> String) -> Vec<Option<String>> {
     (1..=PEOPLE).map(|id| Some(value(id))).collect()
 }
 
-fn synthetic(id: i64) -> String {
+fn synthetic(id: i32) -> String {
     format!("synthetic {id}")
 }
 
@@ -316,8 +316,7 @@ fn a_rename_that_stops_after_any_batch_leaves_every_row_readable_and_is_gone_on_
         assert!(ended.is_err());
         let done = 10 * stop_after;
         let (before, after) = (town.values("cnic", "cnic"), town.values("national-id", "national_id"));
-        for row in 0..PEOPLE as usize {
-            let value = Some(cnic(row as i64 + 1));
+        for (row, value) in people(cnic).into_iter().enumerate() {
             let wanted = if row < done { (&None, &value) } else { (&value, &None) };
             assert_eq!((&before[row], &after[row]), wanted, "row {row} after {stop_after} batches");
         }
@@ -325,7 +324,7 @@ fn a_rename_that_stops_after_any_batch_leaves_every_row_readable_and_is_gone_on_
         let (first, last) = (cnic(1), cnic(PEOPLE));
         assert_eq!(town.terms(&town.new, "by-cnic", &first), 1);
         let by_old = |value: &str| town.terms(&town.old, "by-cnic", value);
-        assert_eq!((by_old(&first), by_old(&last)), (0, i64::from(done < PEOPLE as usize)));
+        assert_eq!((by_old(&first), by_old(&last)), (0, i64::from(done < before.len())));
         let report = town.migrated(&id);
         assert_eq!((report.worked.rows, report.worked.moved, report.worked.emptied), (60, 60, 60));
         assert_eq!((report.worked.resealed, report.worked.sealed, report.worked.kept), (60, 60, 60));
@@ -344,7 +343,7 @@ fn what_applications_write_while_the_run_goes_on_is_neither_lost_nor_overwritten
     let town = Town::new();
     town.add_columns();
     // Sealed under the old schema, as an application of the old version writes it.
-    let fresh = |id: i64| town.sealed("cnic", id, &cnic(id + 1_000));
+    let fresh = |id: i32| town.sealed("cnic", id, &cnic(id + 1_000));
     let mut batches = 0;
     let (_, ended) = town.begin(&Watch::new(|step: &Step<'_>| {
         if matches!(step, Step::Batch(..)) {
@@ -378,13 +377,13 @@ fn what_applications_write_while_the_run_goes_on_is_neither_lost_nor_overwritten
 fn a_row_whose_columns_contradict_each_other_is_an_exception_and_stays_as_it_is() {
     let town = Town::new();
     town.add_columns();
-    let both = |id: i64, value: &str| {
+    let both = |id: i32, value: &str| {
         let sql = "UPDATE people SET national_id = ?1 WHERE id = ?2";
         town.open().execute(sql, (town.sealed("national-id", id, value), id)).unwrap();
     };
     both(7, &cnic(7));
     both(8, &cnic(9));
-    let row = |id: i64| -> Vec<Value> {
+    let row = |id: i32| -> Vec<Value> {
         let connection = town.open();
         connection
             .query_row("SELECT * FROM people WHERE id = ?1", [id], |row| {
