@@ -232,7 +232,7 @@ impl fmt::Debug for SqliteFinder {
 }
 
 /// Turns values into terms, and candidates into what was found.
-struct Finder {
+pub(crate) struct Finder {
     index: BlindIndex,
     /// Place of the index among the table's surrogates.
     position: usize,
@@ -245,7 +245,7 @@ struct Finder {
 }
 
 impl Finder {
-    fn new(plan: FindPlan<'_>) -> Result<Self> {
+    pub(crate) fn new(plan: FindPlan<'_>) -> Result<Self> {
         let (table, spec) = (plan.table, plan.index.spec());
         let position = table.indexes().iter().position(|policy| policy == plan.index);
         let position = position.ok_or_else(|| Error::misuse("the index is not one of the table"))?;
@@ -275,7 +275,7 @@ impl Finder {
     }
 
     /// The terms to search for, one for each generation of the key.
-    fn terms(&mut self, values: &[&str]) -> Result<Vec<IndexTerm>> {
+    pub(crate) fn terms(&mut self, values: &[&str]) -> Result<Vec<IndexTerm>> {
         if values.len() != self.types.len() {
             return Err(Error::misuse("a search takes one value for each field of the index"));
         }
@@ -293,7 +293,7 @@ impl Finder {
     }
 
     /// Opens the rows of a batch that have one of the terms, and counts those that cannot be searched.
-    fn sift<R: Rows + ScanRows>(&mut self, rows: &R, terms: &[IndexTerm]) -> Result<()> {
+    pub(crate) fn sift<R: Rows + ScanRows>(&mut self, rows: &R, terms: &[IndexTerm]) -> Result<()> {
         for row in 0..rows.count() {
             let is_candidate = rows.record(row).and_then(|_| self.is_candidate(rows, row, terms));
             match is_candidate {
@@ -306,6 +306,11 @@ impl Finder {
         Ok(())
     }
 
+    #[cfg(feature = "parquet")]
+    pub(crate) fn into_report(mut self) -> FindReport {
+        self.matcher.take_report()
+    }
+
     fn is_candidate<R: Rows>(&self, rows: &R, row: usize, terms: &[IndexTerm]) -> Result<Candidate> {
         let at = |error: Error| error.at_field(self.index.spec().name());
         let term = match (rows.surrogate(row, self.position).map_err(at)?, self.encoding) {
@@ -315,6 +320,7 @@ impl Finder {
                 return Ok(if absent.contains(&true) { Candidate::No } else { Candidate::NotSearchable });
             }
             (StoredSurrogate::Text(text), _) => IndexTerm::from_text(text).map_err(at)?,
+            (StoredSurrogate::Bytes(bytes), _) => IndexTerm::from_bytes(bytes).map_err(at)?,
             _ => return Err(at(Error::malformed("the cell is no index term in text form"))),
         };
         if terms.contains(&term) {

@@ -20,6 +20,8 @@ pub mod keyring_watch;
 pub mod live;
 mod migration;
 mod new_columns;
+#[cfg(feature = "parquet")]
+pub mod parquet_file;
 mod pipeline;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -28,7 +28,13 @@ pub(crate) struct Output {
     pub(crate) end: InputPlace,
 }
 
-impl Output {
+/// What workers make, in buffers that are used again.
+pub(crate) trait Made: Default + Send {
+    /// Forgets the batch before.
+    fn clear(&mut self);
+}
+
+impl Made for Output {
     fn clear(&mut self) {
         self.bytes.clear();
         self.tally.clear();
@@ -39,23 +45,24 @@ impl Output {
 /// Reads batches on one thread, works on them on one thread for each worker, and collects what they made on this one, in order.
 ///
 /// `read` fills a batch and says whether there was one; `collect` says whether to go on. Batch i goes to worker i modulo their number, so that order needs no sorting.
-pub(crate) fn run<B, R, W>(
+pub(crate) fn run<B, M, R, W>(
     mut read: R,
     workers: Vec<W>,
-    mut collect: impl FnMut(&Output) -> Result<ControlFlow<()>>,
+    mut collect: impl FnMut(&M) -> Result<ControlFlow<()>>,
 ) -> Result<ControlFlow<()>>
 where
     B: Send + Default,
+    M: Made,
     R: FnMut(&mut B) -> Result<bool> + Send,
-    W: FnMut(&B, &mut Output) -> Result<()> + Send,
+    W: FnMut(&B, &mut M) -> Result<()> + Send,
 {
     thread::scope(|scope| {
         let (spare_batches, used_batches) = channel::<B>();
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
         for work in workers {
             let (input, batches) = sync_channel::<Result<B>>(WAITING);
-            let (output, results) = sync_channel::<Result<Output>>(WAITING);
-            let (used, spare) = channel::<Output>();
+            let (output, results) = sync_channel::<Result<M>>(WAITING);
+            let (used, spare) = channel::<M>();
             let spare_batches = spare_batches.clone();
             scope.spawn(move || {
                 serve(work, batches, &output, &spare, |batch| drop(spare_batches.send(batch)))
@@ -102,11 +109,11 @@ fn feed<B>(
 }
 
 /// Works on batches until there are no more, one fails, or nobody wants the results.
-fn serve<B>(
-    mut work: impl FnMut(&B, &mut Output) -> Result<()>,
+fn serve<B, M: Made>(
+    mut work: impl FnMut(&B, &mut M) -> Result<()>,
     batches: Receiver<Result<B>>,
-    output: &SyncSender<Result<Output>>,
-    spare: &Receiver<Output>,
+    output: &SyncSender<Result<M>>,
+    spare: &Receiver<M>,
     give_back: impl Fn(B),
 ) {
     for batch in batches {
