@@ -51,8 +51,13 @@ impl FileWish<'_> {
         ];
         let Some((_, option)) = asked.into_iter().find(|(asked, _)| *asked) else { return Ok(()) };
         if !matches!(format, Format::Csv | Format::Jsonl) {
-            return Err(Fault::new(format!("{option} is for CSV and JSON Lines"))
-                .help("a table is protected in place, in transactions: run the same again, and what is done stays as it is"));
+            let help = match format {
+                Format::Parquet => "a Parquet file is written anew as a whole: run the same again",
+                _ => {
+                    "a table is protected in place, in transactions: run the same again, and what is done stays as it is"
+                }
+            };
+            return Err(Fault::new(format!("{option} is for CSV and JSON Lines")).help(help));
         }
         if self.start != Start::Ask && (is_dash(input) || !(has_output || self.in_place)) {
             return Err(Fault::new(format!("{option}: standard input and output cannot be gone on with"))

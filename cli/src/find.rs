@@ -11,13 +11,13 @@ use amanat::error::{Error, Kind};
 use amanat::keys::{KeyInfo, Purpose};
 use amanat::schema::{IndexPolicy, TableSchema};
 use amanat::{KeyId, Name, SecretBytes};
-use amanat_stores::KeyringSession;
 use amanat_stores::find::{FindPlan, FindReport, Found, find_csv, find_json_lines, find_sqlite, index_of};
+use amanat_stores::{KeyringSession, parquet_file};
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, Outcome, Result};
 use crate::keys::KeyPrefix;
-use crate::store::{Format, StoreArgs, is_dash};
+use crate::store::{self, Format, StoreArgs, is_dash};
 use crate::text::{Table, count};
 use crate::ui::Ui;
 use crate::unlock::{self, UnlockArgs, keyring_fault};
@@ -174,6 +174,9 @@ impl Args {
                 find_sqlite(plan, values, &self.store.store, self.store.table.sql_table.as_deref())
             }
             Format::Jsonl => find_json_lines(plan, values, open(&self.store.store)?).map(without_warnings),
+            Format::Parquet => {
+                parquet_file::find(plan, values, store::open_file(&self.store.store)?).map(without_warnings)
+            }
             Format::Csv => find_csv(plan, values, open(&self.store.store)?).map(without_warnings),
         };
         found.map_err(|error| self.store.fault(error))

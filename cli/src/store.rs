@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use amanat::error::{Error, Kind};
 use amanat::{Name, Schema, TableSchema};
 use amanat_stores::scan::{scan_csv, scan_json_lines, scan_sqlite};
-use amanat_stores::{ScanPlan, ScanSource, Tally, Visitor};
+use amanat_stores::{ScanPlan, ScanSource, Tally, Visitor, parquet_file};
 use clap::ValueEnum;
 
 use crate::fault::{Fault, Result};
@@ -23,6 +23,8 @@ pub(crate) enum Format {
     Csv,
     /// One JSON object a line.
     Jsonl,
+    /// Apache Parquet.
+    Parquet,
     /// A SQLite file: protected in place, revealed into a copy.
     Sqlite,
 }
@@ -30,7 +32,7 @@ pub(crate) enum Format {
 /// A store that is read.
 #[derive(clap::Args)]
 pub(crate) struct StoreArgs {
-    /// CSV, JSON Lines or SQLite file; `-` is standard input.
+    /// CSV, JSON Lines, Parquet or SQLite file; `-` is standard input.
     #[arg(value_name = "STORE")]
     pub(crate) store: PathBuf,
     #[command(flatten)]
@@ -64,10 +66,15 @@ impl Format {
         let format = named.or_else(|| Self::by_ending(input)).or_else(otherwise);
         let format = format.ok_or_else(|| {
             Fault::new("the names of the files do not say their format")
-                .help("name it: --format csv, jsonl or sqlite")
+                .help("name it: --format csv, jsonl, parquet or sqlite")
         })?;
-        if format == Self::Sqlite && is_dash(input) {
-            return Err(Fault::new("a SQLite file is not a stream; name the file"));
+        let whole = match format {
+            Self::Parquet => "Parquet",
+            Self::Sqlite => "SQLite",
+            Self::Csv | Self::Jsonl => return Ok(format),
+        };
+        if is_dash(input) {
+            return Err(Fault::new(format!("a {whole} file is not a stream; name the file")));
         }
         Ok(format)
     }
@@ -77,6 +84,7 @@ impl Format {
         match ending.as_str() {
             "csv" => Some(Self::Csv),
             "jsonl" | "ndjson" => Some(Self::Jsonl),
+            "parquet" => Some(Self::Parquet),
             "db" | "sqlite" | "sqlite3" => Some(Self::Sqlite),
             _ => None,
         }
@@ -112,6 +120,7 @@ impl StoreArgs {
         let scanned = match self.format()? {
             Format::Sqlite => scan_sqlite(plan, &self.store, self.table.sql_table.as_deref(), visitor),
             Format::Jsonl => scan_json_lines(plan, open(&self.store)?, visitor),
+            Format::Parquet => parquet_file::scan(plan, open_file(&self.store)?, visitor),
             Format::Csv => scan_csv(plan, open(&self.store)?, visitor),
         };
         scanned.map_err(|error| self.fault(error))
@@ -144,8 +153,12 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
     if is_dash(path) {
         return Ok(Box::new(io::stdin()));
     }
-    let file = File::open(path).map_err(|error| Fault::file("read", path, &error))?;
-    Ok(Box::new(file))
+    Ok(Box::new(open_file(path)?))
+}
+
+/// A file that is read, and not from its beginning to its end.
+pub(crate) fn open_file(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| Fault::file("read", path, &error))
 }
 
 /// Whether a path stands for standard input or output.

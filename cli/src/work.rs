@@ -15,6 +15,7 @@ use amanat::schema::{TableSchema, TokenPolicy};
 use amanat_stores::sqlite::{self, Cleaning};
 use amanat_stores::{
     Access, Effort, KeyringSession, Observer, PartFile, Plan, RowNumbers, Start, Tally, Task, file_run,
+    parquet_file,
 };
 
 use crate::exceptions::{self, Exceptions};
@@ -39,7 +40,7 @@ const TOLD: u64 = 5;
 /// Arguments of both verbs.
 #[derive(clap::Args)]
 pub(crate) struct WorkArgs {
-    /// CSV, JSON Lines or SQLite file; `-` is standard input.
+    /// CSV, JSON Lines, Parquet or SQLite file; `-` is standard input.
     #[arg(value_name = "INPUT")]
     input: PathBuf,
     /// File to write, which appears whole or not at all; `-`, or nothing, is standard output.
@@ -235,6 +236,7 @@ impl WorkArgs {
         match run.format {
             Format::Sqlite => self.execute_sqlite(run, watcher),
             Format::Csv | Format::Jsonl => self.execute_rows(run, watcher),
+            Format::Parquet => self.execute_parquet(run, watcher),
         }
     }
 
@@ -295,14 +297,38 @@ impl WorkArgs {
         };
         let only = wish.only.map(exceptions::rows).transpose()?;
         let passed = file_run::pass(run.plan, (&form, only.as_ref()), self.open_input()?, writer, watcher);
-        let tally = passed.map_err(|error| {
-            if watcher.stops() {
-                return watcher.stopped("what was written so far is removed").help("run again");
-            }
-            self.fault(error)
-        })?;
+        let tally = passed.map_err(|error| self.stopped_or(error, watcher))?;
         self.all_found(only.as_ref(), &tally)?;
         Ok(Done { tally, warnings: Vec::new(), output: part.map_or(Unplaced::Nothing, Unplaced::Part) })
+    }
+
+    /// Writes a Parquet file anew.
+    fn execute_parquet(&self, run: &Run<'_>, watcher: &mut Watcher<'_>) -> Result<Done> {
+        DelimiterArg::form(self.delimiter, run.format)?;
+        let input = store::open_file(&self.input)?;
+        let access = if run.wish.verb == "protect" { Access::Default } else { Access::Owner };
+        let mut part = match run.target {
+            Target::File(path) => Some(PartFile::create(path, access)?),
+            _ => None,
+        };
+        watcher.stop = part.as_ref().map(|_| Stop::listen()).transpose()?;
+        let mut stdout = io::stdout();
+        let writer: Option<&mut (dyn Write + Send)> = match run.target {
+            Target::None | Target::InPlace => None,
+            Target::Stdout => Some(&mut stdout),
+            Target::File(_) => part.as_mut().map(|part| part as &mut (dyn Write + Send)),
+        };
+        let tally = parquet_file::run(run.plan, input, writer, watcher);
+        let tally = tally.map_err(|error| self.stopped_or(error, watcher))?;
+        Ok(Done { tally, warnings: Vec::new(), output: part.map_or(Unplaced::Nothing, Unplaced::Part) })
+    }
+
+    /// An error of a run whose output cannot be gone on with.
+    fn stopped_or(&self, error: Error, watcher: &Watcher<'_>) -> Fault {
+        if watcher.stops() {
+            return watcher.stopped("what was written so far is removed").help("run again");
+        }
+        self.fault(error)
     }
 
     /// Every row that was asked for is in the input.

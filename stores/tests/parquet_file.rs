@@ -160,13 +160,17 @@ fn person_group(first: u32, rows: u32) -> RecordBatch {
         (
             "soc_sec_id",
             Arc::new(
-                numbers().map(|n| unless(n, 11).then_some(1_000_000 + n as i32)).collect::<Int32Array>(),
+                numbers()
+                    .map(|n| unless(n, 11).then_some(1_000_000 + n.cast_signed()))
+                    .collect::<Int32Array>(),
             ),
         ),
         (
             "date_of_birth",
             Arc::new(
-                numbers().map(|n| unless(n, 13).then_some(n as i32 * 17 - 20_000)).collect::<Date32Array>(),
+                numbers()
+                    .map(|n| unless(n, 13).then_some(n.cast_signed() * 17 - 20_000))
+                    .collect::<Date32Array>(),
             ),
         ),
         ("alive", Arc::new(numbers().map(|n| unless(n, 3).then_some(n % 2 == 0)).collect::<BooleanArray>())),
@@ -336,7 +340,7 @@ fn every_type_that_holds_a_value_comes_back_as_it_was() {
                 "[[table]]\nname = \"t\"\nrecord_id = [\"id\"]\nencoding = \"{encoding}\"\nfield = [{{ name = \"v\", mode = \"sealed\", type = \"{value_type}\" }}]\n"
             ));
             let rows = batch(vec![("id", Arc::new(Int32Array::from(vec![1, 2]))), ("v", Arc::clone(&array))]);
-            let sealed = protect(&registry, &table, &write(&[rows.clone()], Compression::SNAPPY));
+            let sealed = protect(&registry, &table, &write(std::slice::from_ref(&rows), Compression::SNAPPY));
             assert_eq!((&sealed.faults[..], sealed.tally.sealed), (&[][..], 2), "{:?}", array.data_type());
             let stored = if encoding == "binary" { DataType::Binary } else { DataType::Utf8 };
             assert_eq!(*read(&sealed.bytes).0[0].column(1).data_type(), stored);
@@ -515,7 +519,7 @@ fn plaintext_in_a_sealed_column_is_revealed_only_while_the_schema_says_mixed() {
         ("id", Arc::new(Int32Array::from(vec![1, 2]))),
         ("a", Arc::new(StringArray::from(vec![Some("x"), None]))),
     ]);
-    let input = write(&[rows.clone()], Compression::SNAPPY);
+    let input = write(std::slice::from_ref(&rows), Compression::SNAPPY);
     let done = reveal(&registry, &table(&schema.replace("MIXED", "")), &input);
     assert_eq!((done.tally.refused_rows, done.faults[0].2), (2, Kind::Schema));
     let done = reveal(&registry, &table(&schema.replace("MIXED", ", migration = \"mixed\"")), &input);
@@ -612,7 +616,7 @@ fn indexes_are_added_kept_and_left_out_of_what_is_revealed_and_rows_are_found_an
             ("name", Arc::new(StringArray::from(vec![Some("x"), None, Some("y")]))),
             ("place", Arc::new(StringArray::from(vec!["p", "q", "r"]))),
         ]);
-        let input = write(&[rows.clone()], Compression::ZSTD(Default::default()));
+        let input = write(std::slice::from_ref(&rows), Compression::ZSTD(Default::default()));
         let sealed = protect(&registry, &table, &input);
         assert_eq!((sealed.tally.terms_made, sealed.tally.surrogates_absent), (2, 1));
         let group = &read(&sealed.bytes).0[0];

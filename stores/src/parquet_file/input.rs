@@ -26,7 +26,7 @@ use crate::stream::{self, BATCH_BYTES, BATCH_ROWS};
 pub(super) fn open(file: File, table: &TableSchema) -> Result<(Input, Layout)> {
     let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
     let mut metadata = guarded(load, |error| damaged("the footer", error))?;
-    check_compression(metadata.metadata())?;
+    check_columns(metadata.metadata())?;
     let layout = Layout::new(table, metadata.schema())?;
     let schema = readable(metadata.schema());
     if schema != *metadata.schema() {
@@ -152,9 +152,14 @@ fn batch_rows(metadata: &ParquetMetaData) -> usize {
     usize::try_from(rows).unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS)
 }
 
-/// Refuses what could be read of no row.
-fn check_compression(metadata: &ParquetMetaData) -> Result<()> {
+/// Refuses columns that cannot be read.
+fn check_columns(metadata: &ParquetMetaData) -> Result<()> {
     for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        // The reader would panic.
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        if start < 0 || column.data_page_offset() < 0 || column.compressed_size() < 0 {
+            return Err(malformed("the place of a column is negative".to_owned()));
+        }
         let codec = match column.compression() {
             Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) => continue,
             Compression::GZIP(_) => "GZIP",
