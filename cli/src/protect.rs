@@ -12,7 +12,7 @@ use crate::file_work::FileWish;
 use crate::ui::Ui;
 use crate::work::{Wish, WorkArgs};
 
-/// Seal the fields of a CSV, JSON Lines or SQLite table.
+/// Seal the fields of a CSV, JSON Lines, Parquet or SQLite table.
 ///
 /// What is sealed under the primary key stays as it is; what an older key sealed is sealed anew; a second run changes nothing. CSV and
 /// JSON Lines are written to another file or replaced (`--in-place`), SQLite is protected in place. Rows that cannot be protected are

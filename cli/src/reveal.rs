@@ -9,7 +9,7 @@ use crate::file_work::FileWish;
 use crate::ui::Ui;
 use crate::work::{Wish, WorkArgs};
 
-/// Open the fields of a CSV, JSON Lines or SQLite table.
+/// Open the fields of a CSV, JSON Lines, Parquet or SQLite table.
 ///
 /// The output is for its owner only. A SQLite file is revealed into a copy of the whole file. Rows with a cell that does not open are
 /// refused whole and listed in the exceptions file.

@@ -289,7 +289,7 @@ impl Values {
             Stored::Plain(value) => self.push(value),
             Stored::PlainOwned(value) => self.push(value.as_ref()),
             Stored::Absent => self.push(ValueRef::Null),
-            Stored::EnvelopeBytes(_) | Stored::EnvelopeText(_) => Err(lost()),
+            Stored::EnvelopeBytes(_) | Stored::EnvelopeText(_) | Stored::Foreign(_) => Err(lost()),
         }
     }
 }
