@@ -124,9 +124,11 @@ fn fill(client: &mut Client, from: &str) {
     client
         .batch_execute(&format!(
             "DROP TABLE IF EXISTS citizens; CREATE TABLE citizens (id bigint PRIMARY KEY, cnic text, name text, address text, phone text, district text, cnic_bi text); \
-             INSERT INTO citizens {from}; CREATE INDEX ON citizens (cnic_bi); VACUUM ANALYZE citizens; CHECKPOINT"
+             INSERT INTO citizens {from}; CREATE INDEX ON citizens (cnic_bi)"
         ))
         .unwrap();
+    client.batch_execute("VACUUM ANALYZE citizens").unwrap();
+    client.batch_execute("CHECKPOINT").unwrap();
 }
 
 /// Writes the rows of another table by bare updates.
@@ -152,7 +154,7 @@ fn bare(client: &mut Client, rows: &[(Vec<i64>, Vec<Vec<String>>)]) -> Duration 
 
 fn main() {
     let rows: i64 = std::env::var("AMANAT_BENCH_ROWS").map_or(200_000, |text| text.parse().unwrap());
-    let server = Server::start_with(Durability::Full, &["shared_buffers = 512MB", "max_wal_size = 8GB"]);
+    let server = Server::start_with(Durability::Full, &["shared_buffers = 512MB", "max_wal_size = 4GB"]);
     let database = server.create_database();
     let url = PostgresUrl::parse_with(&server.socket_url(&database), |_| None).unwrap();
     let mut client = server.client(&database);
