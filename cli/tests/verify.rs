@@ -162,3 +162,28 @@ fn every_table_of_the_schema_needs_a_database() {
     vans.execute("DELETE FROM fleet", []).unwrap();
     retire(both).code(0);
 }
+
+#[test]
+fn files_of_rows_are_verified_too() {
+    let (folder, _db) = protected();
+    let keys = format!("{UNLOCK} --schema schema.toml");
+    folder.write("in.csv", "id,name,cnic\n1,a,00000-0000001-1\n2,b,00000-0000002-1\n");
+    folder.run(&format!("protect in.csv -o s.csv -q {keys}")).code(0);
+    let ran = folder.run(&format!("verify s.csv {keys}")).code(0);
+    assert!(ran.out.contains("2 rows read: 2 fine, 0 not done, 0 refused"), "{}", ran.out);
+    assert!(
+        folder.run(&format!("verify in.csv {keys}")).code(1).out.contains("not done: 4 cells that are plain")
+    );
+    let text = folder.read("s.csv");
+    let lines: Vec<&str> = text.lines().collect();
+    folder.write(
+        "moved.csv",
+        format!("{}\n{}\n{}\n", lines[0], lines[1].replacen('1', "2", 1), lines[2].replacen('2', "1", 1)),
+    );
+    let ran = folder.run(&format!("verify moved.csv {keys} --exceptions bad.csv")).code(3);
+    assert!(
+        ran.out.contains("2 refused") && folder.read("bad.csv").contains("1,name,unauthentic,"),
+        "{}",
+        ran.out
+    );
+}

@@ -332,7 +332,7 @@ impl<'a> Worker<'a> {
                 protector.protect(&rows, sealed)?;
                 output.tally.add(&sealed.tally);
                 output.faults.append(&mut sealed.faults);
-                if *effort != Effort::DryRun {
+                if !effort.is_dry() {
                     write_sealed(format, &rows, sealed, output)?;
                 }
                 Ok(())

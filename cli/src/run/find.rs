@@ -76,6 +76,7 @@ pub(crate) fn find(
     match (found.as_slice(), which) {
         ([run], _) => Ok((*run).clone()),
         ([], Which::Last) if named.is_none() && !runs.is_empty() => {
+            // Of two that were planned in the same second, the later one in the journal.
             let last = runs.into_iter().max_by_key(|run| run.plan.planned.unix_seconds());
             last.ok_or_else(|| Fault::new("the journal has no run"))
         }

@@ -7,15 +7,17 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use amanat::TableSchema;
 use amanat::error::{Error, Kind};
 use amanat_stores::postgres::{self, PostgresStore, PostgresUrl};
 use amanat_stores::run::{Recovery, Sql, Store};
-use amanat_stores::secret_file;
 use amanat_stores::sqlite::{self, Cleaning, SqliteLane, SqliteStore};
+use amanat_stores::{Work, secret_file};
 
 use crate::fault::{Fault, Result};
+use crate::store::Format;
 use crate::ui::Ui;
 
 /// What a SQLite file begins with.
@@ -69,6 +71,19 @@ pub(crate) trait OverStore {
 }
 
 impl PlaceArgs {
+    /// What was named.
+    pub(crate) fn name(&self) -> &str {
+        &self.store
+    }
+
+    /// The path of a file of rows, if that is what was named by its ending.
+    pub(crate) fn file(&self) -> Option<(PathBuf, Format)> {
+        let path = PathBuf::from(&self.store);
+        let format =
+            Format::by_ending(&path).filter(|format| matches!(format, Format::Csv | Format::Jsonl))?;
+        postgres_address(&self.store).is_none().then_some((path, format))
+    }
+
     /// The database, which is there.
     pub(crate) fn place(&self, ui: &Ui) -> Result<Place> {
         self.door.place(&self.store, ui)
@@ -147,14 +162,25 @@ impl Place {
         mode: Mode,
         work: W,
     ) -> Result<W::Output> {
+        self.over_for(sql_table, table, (mode, &Arc::default()), work)
+    }
+
+    /// As [`over`](Self::over), for a run that takes values from elsewhere: columns of an older schema.
+    pub(crate) fn over_for<W: OverStore>(
+        &self,
+        sql_table: Option<&str>,
+        table: &TableSchema,
+        (mode, taken): (Mode, &Arc<Work>),
+        work: W,
+    ) -> Result<W::Output> {
         match &self.base {
             Base::Postgres(url) => {
-                let store = PostgresStore::open(url.as_ref().clone(), table.clone(), sql_table);
+                let store = PostgresStore::open_for(url.as_ref().clone(), table.clone(), sql_table, taken);
                 work.over(&store.map_err(|error| self.fault(error))?)
             }
             Base::Sqlite(file) => {
                 let sql_table = sql_table.unwrap_or(table.name().as_str());
-                let store = SqliteStore::new(file, sql_table, table);
+                let store = SqliteStore::new(file, sql_table, table).with_work(taken);
                 if mode == Mode::Write { work.over(&store) } else { work.over(&ReadOnly(&store)) }
             }
         }

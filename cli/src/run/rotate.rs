@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use amanat::Name;
 use amanat::keys::Purpose;
 use amanat::rotate::{RunSource, Verb};
-use amanat_stores::KeyringSession;
 use amanat_stores::run::journal::Run;
+use amanat_stores::{KeyringSession, Work};
 
 use super::drive::DriveArgs;
 use super::dry;
@@ -125,6 +125,8 @@ pub(crate) fn resume(args: &ResumeArgs, ui: &Ui) -> Result<Outcome> {
     let session = KeyringSession::unlock(&keyring, &*kek, &now);
     let session = session.map_err(|error| keyring_fault(error, &keyring))?;
     let session = break_glass(ui, session, &args.drive.break_glass)?.with_remade(plan.remade.clone());
+    // A run that brings rows from an older schema takes values from its columns.
+    let session = session.with_work(Work::of_plan(plan)?);
     fits(ui, &run, &session)?;
     let what = Start {
         verb: plan.verb,

@@ -142,7 +142,7 @@ fn go(
         stop: &stop,
     };
     let work = Go { start, drive: &drive, session, table, task };
-    let driven = start.place.over(start.sql_table, table, Mode::Write, work);
+    let driven = start.place.over_for(start.sql_table, table, (Mode::Write, session.work()), work);
     // Whatever came of the run, nothing seals any more.
     if let Err(error) = session.give_back() {
         ui.warn(format!("messages that were reserved and not sealed stay counted: {error}"));

@@ -3,22 +3,24 @@
 //!
 //! Owns the verdict. Never repairs: a run does.
 
+use std::fs::File;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use amanat_stores::run::{KeyCount, Lane as _, Store, Survey, Surveyed};
-use amanat_stores::{Effort, KeyringSession, Source};
+use amanat_stores::{Effort, KeyringSession, Observer, Plan, Source, Task, csv_file, json_lines};
 use serde::Serialize;
 
 use super::named::{self, Cells};
 use super::place::{Mode, OverStore, Place, PlaceArgs};
 use super::start::read_schema;
 use crate::exceptions::Exceptions;
-use crate::fault::{Outcome, Result};
+use crate::fault::{Fault, Outcome, Result};
 use crate::keys::{KeyPrefix, break_glass};
 use crate::progress::Progress;
 use crate::stop::Stop;
+use crate::store::Format;
 use crate::text::{count, grouped};
 use crate::ui::Ui;
 use crate::unlock::{UnlockArgs, keyring_fault, now};
@@ -28,6 +30,8 @@ use crate::{store, work};
 const TOLD: u64 = 5;
 
 /// Read a whole table, open every cell, make every index and pairwise token again and compare. Writes nothing.
+///
+/// Takes a database, or a CSV or JSON Lines file by the ending of its name.
 ///
 /// Exit code 0: every row is as the schema and the keyring say; 1: some rows cannot be opened or are not done; 3: some are not authentic.
 #[derive(clap::Args)]
@@ -67,8 +71,9 @@ pub(crate) struct VerifyArgs {
 struct Told {
     table: String,
     rows: u64,
-    rows_fine: u64,
-    rows_not_done: u64,
+    /// `None` for a file with cells that are not done: they are counted, and not their rows.
+    rows_fine: Option<u64>,
+    rows_not_done: Option<u64>,
     rows_refused: u64,
     unauthentic: u64,
     cells_opened: u64,
@@ -101,11 +106,11 @@ struct Passed {
 }
 
 pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<Outcome> {
-    let place = args.place.place(ui)?;
+    let file = args.place.file();
+    let place = if file.is_none() { Some(args.place.place(ui)?) } else { None };
     if let Some(path) = &args.exceptions {
         work::may_write(path, "exceptions file", args.force)?;
-        let mut sources =
-            vec![("schema", args.schema.as_path()), ("store", std::path::Path::new(place.name()))];
+        let mut sources = vec![("schema", args.schema.as_path()), ("store", Path::new(args.place.name()))];
         let keyring = args.unlock.sources();
         sources.extend(keyring.iter().map(|(role, path)| (*role, path.as_path())));
         work::is_no_source(path, "exceptions file", &sources)?;
@@ -118,18 +123,29 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<Outcome> {
     let session = break_glass(ui, session, &args.break_glass)?;
     let stop = Stop::listen()?;
     let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
-    let survey = Survey::new(&session, table, Source::Any, jobs, stop.flag());
     let mut exceptions = Exceptions::new(args.exceptions.clone());
-    let pass = Pass { args, survey, place: &place, ui, stop: &stop, exceptions: &mut exceptions };
-    let passed = place.over(args.place.sql_table.as_deref(), table, Mode::Read, pass);
+    let passed = match (&file, &place) {
+        (Some((path, format)), _) => {
+            let plan = Plan { session: &session, table, task: Task::Protect(Effort::Check), jobs };
+            file_pass(args, ui, &stop, plan, (path, *format), &mut exceptions)
+        }
+        (None, Some(place)) => {
+            let survey = Survey::new(&session, table, Source::Any, jobs, stop.flag());
+            let pass = Pass { args, survey, place, ui, stop: &stop, exceptions: &mut exceptions };
+            place.over(args.place.sql_table.as_deref(), table, Mode::Read, pass)
+        }
+        (None, None) => Err(Fault::new("nothing was named to be verified")),
+    };
     let listed = exceptions.finish();
     let Passed { counted, counts, found } = passed?;
     let tally = &found.tally;
+    // A file is read in one stream, which counts cells and not rows that are not done.
+    let undone = if file.is_none() || !tally.changes() { Some(found.undone) } else { None };
     let told = Told {
         table: table.name().to_string(),
         rows: tally.rows,
-        rows_fine: tally.rows - tally.refused_rows - found.undone,
-        rows_not_done: found.undone,
+        rows_fine: undone.map(|undone| tally.rows - tally.refused_rows - undone),
+        rows_not_done: undone,
         rows_refused: tally.refused_rows,
         unauthentic: tally.unauthentic,
         cells_opened: tally.opened + tally.resealed,
@@ -149,8 +165,9 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<Outcome> {
     } else if !args.quiet {
         lines(&told).into_iter().try_for_each(|line| ui.line(ui.foreign(&line)))?;
     }
-    Ok(match (told.unauthentic, told.rows_refused + told.rows_not_done) {
-        (0, 0) => Outcome::Done,
+    let is_done = told.rows_refused == 0 && told.rows_not_done == Some(0);
+    Ok(match (told.unauthentic, is_done) {
+        (0, true) => Outcome::Done,
         (0, _) => Outcome::SomeRefused,
         _ => Outcome::Unauthentic,
     })
@@ -191,24 +208,77 @@ impl OverStore for Pass<'_> {
     }
 }
 
+/// Reads a file of rows.
+fn file_pass(
+    args: &VerifyArgs,
+    ui: &Ui,
+    stop: &Stop,
+    plan: Plan<'_>,
+    (path, format): (&Path, Format),
+    exceptions: &mut Exceptions,
+) -> Result<Passed> {
+    let file = File::open(path).map_err(|error| Fault::file("read", path, &error))?;
+    let bytes = file.metadata().ok().map(|file| file.len());
+    let progress = Progress::new(ui, "verify", args.quiet, bytes);
+    let mut reader = Reader { ui, stop, progress, exceptions, quiet: args.quiet, told: 0 };
+    let tally = match format {
+        Format::Jsonl => json_lines::run(plan, file, None, &mut reader),
+        _ => csv_file::run(plan, file, None, &mut reader),
+    };
+    reader.progress.finish();
+    let mut found = Surveyed::default();
+    found.tally = tally.map_err(|error| Fault::from(error).about(path.display()))?;
+    if stop.is_asked() {
+        return Err(stop.fault("a part of the file says nothing of the whole; nothing was written"));
+    }
+    Ok(Passed { counted: found.tally.rows, counts: Vec::new(), found })
+}
+
+/// Tells what is found in a file.
+struct Reader<'a> {
+    ui: &'a Ui,
+    stop: &'a Stop,
+    progress: Progress<'a>,
+    exceptions: &'a mut Exceptions,
+    quiet: bool,
+    told: u64,
+}
+
+impl Observer for Reader<'_> {
+    fn refused(&mut self, fault: &amanat::Error) -> amanat::Result<()> {
+        self.told += 1;
+        if !self.quiet && self.told <= TOLD {
+            self.progress.finish();
+            self.ui.warn(fault.to_string());
+        }
+        self.exceptions.add(fault)
+    }
+
+    fn progress(&mut self, rows: u64, input_bytes: u64) {
+        self.progress.tell(rows, input_bytes);
+    }
+
+    fn stops(&self) -> bool {
+        self.stop.is_asked()
+    }
+}
+
 fn lines(told: &Told) -> Vec<String> {
-    let mut lines = named::lines(&told.cells);
-    lines.push(format!(
-        "{} read: {} fine, {} not done, {} refused",
-        count(told.rows, "row"),
-        grouped(told.rows_fine),
-        grouped(told.rows_not_done),
-        grouped(told.rows_refused)
-    ));
+    let mut lines = if told.cells.is_empty() { Vec::new() } else { named::lines(&told.cells) };
+    let how = match (told.rows_fine, told.rows_not_done) {
+        (Some(fine), Some(undone)) => format!("{} fine, {} not done", grouped(fine), grouped(undone)),
+        _ => "not all of them done".to_owned(),
+    };
+    lines.push(format!("{} read: {how}, {} refused", count(told.rows, "row"), grouped(told.rows_refused)));
     lines.push(format!(
         "{} opened; {} and {} made again and compared",
         count(told.cells_opened, "cell"),
         count(told.terms_compared, "index term"),
         count(told.tokens_compared, "kept token")
     ));
-    if told.rows_not_done > 0 {
+    if told.rows_not_done != Some(0) {
         lines.push(format!(
-            "not done: {} plain, {} under another key or suite than now seals, {} to make anew; `amanat rotate` or `protect` does it",
+            "not done: {} that are plain, {} under another key or suite than now seals, {} to make anew; `amanat rotate` or `protect` does it",
             count(told.cells_plain, "cell"),
             grouped(told.cells_under_other_keys),
             count(told.terms_to_make + told.tokens_to_make, "term or token")

@@ -23,14 +23,16 @@ pub struct Refused {
 }
 
 impl<S: Sql + ?Sized> Journal<'_, S> {
-    /// Ids of the runs of all tables, in no order.
+    /// Ids of the runs of all tables, in the order in which the database holds them: mostly that of their planning.
     ///
     /// # Errors
     /// `Store`; `Malformed` if the journal was edited.
     pub fn all(&mut self) -> Result<Vec<RunId>> {
-        let sql = format!("SELECT id FROM {}amanat_run", self.sql.prefix());
+        // With the ids alone, the index of the ids would be read, and its order says nothing.
+        let sql = format!("SELECT id, phase FROM {}amanat_run", self.sql.prefix());
         let found = self.sql.query(&sql, &[])?;
-        found.into_iter().flatten().filter_map(SqlCell::into_text).map(|id| id.parse()).collect()
+        let ids = found.into_iter().filter_map(|row| row.into_iter().next()?.into_text());
+        ids.map(|id| id.parse()).collect()
     }
 
     /// Number of rows on the list of exceptions of a run.
