@@ -101,6 +101,11 @@ fn read(bytes: &[u8]) -> (Vec<RecordBatch>, ParquetMetaData) {
     ((0..metadata.num_row_groups()).map(group).collect(), metadata)
 }
 
+fn schema(bytes: &[u8]) -> arrow_schema::SchemaRef {
+    let bytes = bytes::Bytes::from(bytes.to_vec());
+    Arc::clone(ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().schema())
+}
+
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
         .unwrap()
@@ -250,6 +255,8 @@ fn what_is_revealed_is_what_was_protected_with_its_types_and_row_groups() {
                 .unwrap();
         assert_eq!((revealed.tally.rows, revealed.faults.len()), (7_500, 0));
         assert_eq!(read(&revealed.bytes).0, masked(&groups), "{compression}");
+        assert_eq!(schema(&revealed.bytes).metadata().get("registry").map(String::as_str), Some("synthetic"));
+        assert_eq!(schema(&revealed.bytes).metadata(), schema(&input).metadata());
     }
 }
 
@@ -658,9 +665,6 @@ fn a_file_without_rows_stays_one() {
     let sealed = protect(&registry, &people(), &input);
     assert_eq!((sealed.tally.rows, read(&sealed.bytes).0.len()), (0, 0));
     let revealed = reveal(&registry, &people(), &sealed.bytes);
-    let schema = |bytes: &[u8]| {
-        ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes.to_vec())).unwrap().schema().clone()
-    };
     assert_eq!(schema(&revealed.bytes).fields(), schema(&input).fields());
 }
 

@@ -191,7 +191,8 @@ impl Layout {
         let written = Arc::new(Schema::new(made.iter().map(field).collect::<Vec<_>>()));
         let (declared, from): (Vec<_>, Vec<_>) =
             made.into_iter().map(|(field, _, from)| (field, from)).unzip();
-        Ok(OutputLayout { input: self, declared: Arc::new(Schema::new(declared)), written, from })
+        let declared = Arc::new(Schema::new_with_metadata(declared, self.schema.metadata().clone()));
+        Ok(OutputLayout { input: self, declared, written, from })
     }
 }
 
