@@ -14,6 +14,7 @@ mod init;
 mod inspect;
 mod keys;
 mod man;
+mod migrate;
 mod plan;
 mod progress;
 mod protect;
@@ -66,6 +67,7 @@ enum Verb {
     Verify(run::VerifyArgs),
     Report(run::ReportArgs),
     Exceptions(run::ExceptionsArgs),
+    Migrate(migrate::Args),
     Find(find::Args),
     Export(export::Args),
     Token(token::Args),
@@ -112,6 +114,7 @@ impl Verb {
             Self::Verify(args) => run::verify(args, ui),
             Self::Report(args) => run::report(args, ui),
             Self::Exceptions(args) => run::exceptions(args, ui),
+            Self::Migrate(args) => migrate::run(args, ui),
             Self::Find(args) => find::run(args, ui),
             Self::Export(args) => export::run(args, ui),
             Self::Token(args) => token::run(args, ui),

@@ -29,8 +29,9 @@ pub(crate) struct Args {
     /// somebody wrote there becomes a genuine sealed value.
     #[arg(long)]
     reseal_only: bool,
-    /// Make this index or kept token anew in every row, named as in the schema; may be repeated. Needed after a change of its name, fields
-    /// or normal forms and when an index gets longer, which a stored term does not show; a change of key, recipient or epoch is seen without it.
+    /// Make this sealed field, index or kept token anew in every row, named as in the schema; may be repeated. Needed when `pad` gets smaller,
+    /// after a change of its name, fields or normal forms and when an index gets longer, which a stored term does not show; a change of key,
+    /// recipient or epoch is seen without it.
     #[arg(long, value_name = "NAME")]
     remake: Vec<Name>,
     /// Do not rebuild a SQLite file afterwards; parts of old plaintext may then remain in its free pages and its write-ahead log. A file

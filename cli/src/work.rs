@@ -11,7 +11,7 @@ use std::thread;
 
 use amanat::Name;
 use amanat::error::{Error, Kind};
-use amanat::schema::{TableSchema, TokenPolicy};
+use amanat::schema::{FieldPolicy, TableSchema, TokenPolicy};
 use amanat_stores::sqlite::{self, Cleaning};
 use amanat_stores::{
     Access, Effort, KeyringSession, Observer, PartFile, Plan, RowNumbers, Start, Tally, Task, file_run,
@@ -209,6 +209,7 @@ impl WorkArgs {
             sql_table: self.sql_table.as_deref(),
             unlock: &self.unlock,
             schema: &self.schema,
+            former: None,
             table: self.table.as_deref(),
             new_keys: &[],
             remake: wish.remake,
@@ -563,18 +564,22 @@ pub(crate) fn at_once(path: &Path, one: &str, other: &str) -> Fault {
         .help("write to another file, look at it, then replace the first")
 }
 
-/// Every name is that of an index or kept token of the table.
+/// Every name is that of a sealed field, index or kept token of the table.
 pub(crate) fn check_remade(table: &TableSchema, names: &[Name]) -> Result<()> {
     let indexes = table.indexes().iter().map(|index| index.spec().name());
     let tokens = table.tokens().iter().filter(|token| token.column().is_some()).map(TokenPolicy::name);
-    let known: Vec<&Name> = indexes.chain(tokens).collect();
+    let sealed = table.sealed().map(FieldPolicy::name);
+    let known: Vec<&Name> = sealed.chain(indexes).chain(tokens).collect();
     match names.iter().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(name) => {
             let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
             let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Err(Fault::new(format!("table `{}` has no index or kept token `{name}`", table.name()))
-                .help(format!("it has: {has}")))
+            Err(Fault::new(format!(
+                "table `{}` has no sealed field, index or kept token `{name}`",
+                table.name()
+            ))
+            .help(format!("it has: {has}")))
         }
     }
 }

@@ -92,7 +92,7 @@ fn the_help_of_every_verb_is_recorded() {
         let name = page.strip_suffix(".1").unwrap();
         // `amanat-keys-add-slot` is `amanat keys add-slot`.
         let verb = name.replacen('-', " ", 1);
-        let verb = ["keys", "schema", "token", "token receipt", "token vault"]
+        let verb = ["keys", "migrate", "schema", "token", "token receipt", "token vault"]
             .iter()
             .fold(verb, |verb, group| verb.replacen(&format!(" {group}-"), &format!(" {group} "), 1));
         if !recorded.contains(&format!("$ {verb} --help\n")) {

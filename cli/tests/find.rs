@@ -239,7 +239,7 @@ fn a_changed_normal_form_is_made_anew_by_name() {
         assert!(idle.err.contains("--remake"), "{}", idle.err);
     }
     let wrong = folder.run(&format!("protect {KEYS} --remake by-number sealed.csv -o wrong.csv"));
-    let wrong = wrong.refused("no index or kept token `by-number`");
+    let wrong = wrong.refused("no sealed field, index or kept token `by-number`");
     assert!(wrong.err.contains("by-cnic, by-person"), "{}", wrong.err);
     folder.run(&format!("protect {KEYS} --remake by-cnic sealed.csv -o remade.csv")).code(0);
     find(&folder, "--field cnic remade.csv", &number(7)).code(0);

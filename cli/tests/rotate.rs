@@ -317,7 +317,9 @@ fn what_is_no_table_of_a_database_is_refused_with_a_remedy() {
     folder.run(&format!("rotate rows.csv {KEYS}")).refused("is no SQLite file");
     folder.run(&format!("rotate none.db {KEYS}")).refused("none.db");
     folder.run(&format!("rotate r.db {KEYS} --sql-table people")).refused("no table of this name");
-    folder.run(&format!("rotate r.db {KEYS} --remake nothing")).refused("no index or kept token `nothing`");
+    folder
+        .run(&format!("rotate r.db {KEYS} --remake nothing"))
+        .refused("no sealed field, index or kept token `nothing`");
     folder.run(&format!("rotate r.db {KEYS} --purpose field")).code(2);
     folder.run("status r.db --run zz").refused("named by its id");
     folder.run("report r.db --run 0000").refused("no run of this id");

@@ -100,8 +100,8 @@ impl<'a> KeyringSession<'a> {
 
     /// Says what the run takes from elsewhere: columns of an older schema, values of other tools. Its store must be told too.
     #[must_use]
-    pub fn with_work(mut self, work: Work) -> Self {
-        self.work = Arc::new(work);
+    pub fn with_work(mut self, work: impl Into<Arc<Work>>) -> Self {
+        self.work = work.into();
         self
     }
 

@@ -77,6 +77,7 @@ pub(crate) fn run(ui: &Ui, start: &Start<'_>, try_write: bool) -> Result<Outcome
     let session = KeyringSession::unlock(&keyring, &*kek, &now);
     let session = session.map_err(|error| keyring_fault(error, &keyring))?;
     let session = break_glass(ui, session, &start.drive.break_glass)?.with_remade(start.remake.to_vec());
+    let session = session.with_work(std::sync::Arc::clone(start.place.work()));
     let stop = Stop::listen()?;
     let source = if start.source == RunSource::Sealed { Source::SealedOnly } else { Source::Any };
     let survey = Survey::new(&session, table, source, start.drive.threads()?, stop.flag());

@@ -14,7 +14,7 @@ use amanat::error::{Error, Kind};
 use amanat_stores::postgres::{self, PostgresStore, PostgresUrl};
 use amanat_stores::run::{Recovery, Sql, Store};
 use amanat_stores::sqlite::{self, Cleaning, SqliteLane, SqliteStore};
-use amanat_stores::{Work, secret_file};
+use amanat_stores::{ColumnStatements, Work, secret_file};
 
 use crate::fault::{Fault, Result};
 use crate::store::Format;
@@ -49,6 +49,8 @@ pub(crate) struct Place {
     /// As the user has written it, without a password.
     name: String,
     base: Base,
+    /// What runs over it take from elsewhere.
+    work: Arc<Work>,
 }
 
 enum Base {
@@ -103,7 +105,7 @@ impl DoorArgs {
         }
         let file = PathBuf::from(store);
         check_sqlite(&file)?;
-        Ok(Place { name: store.to_owned(), base: Base::Sqlite(file) })
+        Ok(Place { name: store.to_owned(), base: Base::Sqlite(file), work: Arc::default() })
     }
 
     fn postgres(&self, url: &str, address: &str, ui: &Ui) -> Result<Place> {
@@ -122,7 +124,7 @@ impl DoorArgs {
         if let Some(advice) = url.advice() {
             ui.warn(advice);
         }
-        Ok(Place { name, base: Base::Postgres(Box::new(url)) })
+        Ok(Place { name, base: Base::Postgres(Box::new(url)), work: Arc::default() })
     }
 }
 
@@ -154,6 +156,45 @@ impl Place {
         &self.name
     }
 
+    /// The same, for runs that take something from elsewhere.
+    pub(crate) fn with_work(mut self, work: &Arc<Work>) -> Self {
+        self.work = Arc::clone(work);
+        self
+    }
+
+    /// What runs over it take from elsewhere.
+    pub(crate) const fn work(&self) -> &Arc<Work> {
+        &self.work
+    }
+
+    /// The statements that add the columns a table lacks, and drop those that the work leaves empty.
+    pub(crate) fn column_statements(
+        &self,
+        sql_table: Option<&str>,
+        table: &TableSchema,
+    ) -> Result<ColumnStatements> {
+        let statements = match &self.base {
+            Base::Postgres(url) => postgres::column_statements(url, table, sql_table, &self.work),
+            Base::Sqlite(file) => {
+                let sql_table = sql_table.unwrap_or(table.name().as_str());
+                SqliteStore::new(file, sql_table, table).with_work(&self.work).column_statements()
+            }
+        };
+        statements.map_err(|error| self.fault(error))
+    }
+
+    /// Adds the columns that a table lacks.
+    pub(crate) fn add_columns(&self, sql_table: Option<&str>, table: &TableSchema) -> Result<()> {
+        let added = match &self.base {
+            Base::Postgres(url) => postgres::add_columns(url, table, sql_table, &self.work),
+            Base::Sqlite(file) => {
+                let sql_table = sql_table.unwrap_or(table.name().as_str());
+                SqliteStore::new(file, sql_table, table).with_work(&self.work).add_columns()
+            }
+        };
+        added.map(drop).map_err(|error| self.fault(error))
+    }
+
     /// Does some work over a table of the database.
     pub(crate) fn over<W: OverStore>(
         &self,
@@ -162,7 +203,7 @@ impl Place {
         mode: Mode,
         work: W,
     ) -> Result<W::Output> {
-        self.over_for(sql_table, table, (mode, &Arc::default()), work)
+        self.over_for(sql_table, table, (mode, &self.work), work)
     }
 
     /// As [`over`](Self::over), for a run that takes values from elsewhere: columns of an older schema.

@@ -50,8 +50,8 @@ pub(crate) struct RotateArgs {
     /// messages of the key.
     #[arg(long, requires = "dry_run")]
     try_write: bool,
-    /// Make this index or kept token anew in every row, named as in the schema; may be repeated. Needed after a change that a stored term does
-    /// not show.
+    /// Make this sealed field, index or kept token anew in every row, named as in the schema; may be repeated. Needed when `pad` gets smaller,
+    /// after a change that a stored term does not show.
     #[arg(long, value_name = "NAME")]
     remake: Vec<Name>,
     /// Work on exactly the rows that the last run of the table refused, after they were mended.
@@ -79,6 +79,7 @@ pub(crate) fn rotate(args: &RotateArgs, ui: &Ui) -> Result<Outcome> {
         sql_table: args.place.sql_table.as_deref(),
         unlock: &args.unlock,
         schema: &args.schema,
+        former: None,
         table: args.table.as_deref(),
         new_keys: &new_keys,
         remake: &args.remake,
@@ -135,6 +136,7 @@ pub(crate) fn resume(args: &ResumeArgs, ui: &Ui) -> Result<Outcome> {
         sql_table: Some(&plan.store_table),
         unlock: &args.unlock,
         schema: Path::new(""),
+        former: None,
         table: None,
         new_keys: &[],
         remake: &[],

@@ -5,12 +5,13 @@
 //! that cannot begin.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use amanat::keys::{DEFAULT_CRYPTOPERIOD_DAYS, Kek, Purpose};
 use amanat::rotate::{RunId, RunPlan, RunSource, Verb};
 use amanat::{KeyId, Name, Schema, TableSchema};
 use amanat_stores::run::journal::{Journal, Run};
-use amanat_stores::run::{Lane as _, Runner, Store};
+use amanat_stores::run::{Lane as _, RunReport, Runner, Store};
 use amanat_stores::sqlite::Cleaning;
 use amanat_stores::{KeyringPath, KeyringSession, Source};
 
@@ -34,6 +35,8 @@ pub(crate) struct Start<'a> {
     pub(crate) sql_table: Option<&'a str>,
     pub(crate) unlock: &'a UnlockArgs,
     pub(crate) schema: &'a Path,
+    /// Text of the schema file that rows come from, if it is another.
+    pub(crate) former: Option<&'a str>,
     /// Table of the schema, if it has several.
     pub(crate) table: Option<&'a str>,
     /// Purposes of keys to be made first.
@@ -61,6 +64,7 @@ pub(crate) fn start(ui: &Ui, start: &Start<'_>) -> Result<Outcome> {
     let session = KeyringSession::unlock(&keyring, &*kek, &now);
     let session = session.map_err(|error| keyring_fault(error, &keyring))?;
     let session = break_glass(ui, session, &start.drive.break_glass)?.with_remade(start.remake.to_vec());
+    let session = session.with_work(Arc::clone(start.place.work()));
     let plan = RunPlan {
         id: RunId::random()?,
         verb: start.verb,
@@ -68,7 +72,7 @@ pub(crate) fn start(ui: &Ui, start: &Start<'_>) -> Result<Outcome> {
         table: table.name().clone(),
         store_table: String::new(),
         schema: text,
-        former_schema: None,
+        former_schema: start.former.map(str::to_owned),
         source: start.source,
         remade: start.remake.to_vec(),
         primary: session.primary(),
@@ -149,7 +153,9 @@ fn go(
     }
     let driven = driven?;
     let changed = driven.report.as_ref().is_some_and(|report| report.worked.changes());
-    let plain = driven.report.as_ref().is_some_and(|report| report.worked.sealed > 0);
+    // A column that was emptied may have held plaintext too.
+    let plain = |report: &RunReport| report.worked.sealed + report.worked.emptied > 0;
+    let plain = driven.report.as_deref().is_some_and(plain);
     if changed && (start.drive.vacuum || plain) {
         let stored = start.sql_table.unwrap_or(table.name().as_str());
         let warnings = start.place.clean(stored, table, Cleaning::Vacuum)?;
