@@ -13,7 +13,7 @@ fn root() -> &'static Path {
 #[test]
 fn the_worked_example_is_the_vector_it_names() {
     let spec = fs::read_to_string(root().join("SPEC.md")).unwrap();
-    let (_, example) = spec.split_once("## 11. Worked example").unwrap();
+    let (_, example) = spec.split_once("## 12. Worked example").unwrap();
     let vector = fs::read_to_string(root().join("tests/vectors/open_suite_1_cnic.txt")).unwrap();
     let value = |name: &str| vector.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap();
     let names = [

@@ -15,9 +15,9 @@ use amanat::rotate::{Lease, Pace, Phase, Request, RunPlan, Stage};
 use amanat::schema::TableSchema;
 
 use super::journal::{Journal, Owner, RangeState, Run};
-use super::lane::LaneRun;
+use super::lane::{ATTEMPTS, FIRST_WAIT, LaneRun};
 use super::report::RunReport;
-use super::{Lane, Sql, Store};
+use super::{Lane, Recovery, Sql, Store};
 use crate::engine::Source;
 use crate::session::KeyringSession;
 use crate::tally::Tally;
@@ -191,7 +191,7 @@ impl<'a, S: Store> Runner<'a, S> {
             .step(&Step::Claimed(&state))
             .and_then(|()| self.phases(&mut control, &owner, state.phase, observer));
         // A run whose owner has gone is free at once; if this fails, its lease runs out.
-        let released = Journal::new(&mut control).release(&owner);
+        let released = self.control(&mut control, |lane| Journal::new(lane).release(&owner));
         ended.and_then(|ended| released.map(|()| ended))
     }
 
@@ -211,7 +211,7 @@ impl<'a, S: Store> Runner<'a, S> {
             };
             let Some(stage) = stage else { break };
             if let Some(stage) = stage {
-                let ranges = Journal::new(control).run(owner.run())?.ranges;
+                let ranges = self.control(control, |lane| Journal::new(lane).run(owner.run()))?.ranges;
                 let ranges = ranges.into_iter().filter(|range| range.stage == stage).collect();
                 let queue = Queue::new(ranges);
                 self.lanes_of(owner, &queue, observer)?;
@@ -228,27 +228,55 @@ impl<'a, S: Store> Runner<'a, S> {
                 Phase::Running => Phase::Verifying,
                 _ => Phase::Done,
             };
-            let now = control.now()?;
-            let mut journal = Journal::new(control);
-            let report = match phase {
-                Phase::Done => Some(RunReport::of(&journal.run(owner.run())?, Phase::Done).ended(now)),
-                _ => None,
-            };
-            let text = report.as_ref().map(RunReport::to_json);
-            journal.advance(owner, phase, text.as_deref())?;
+            let report = self.advance(control, owner, phase)?;
             observer.step(&Step::Phase(phase))?;
-            if let Some(report) = report {
+            if phase == Phase::Done {
                 return Ok(Ended::Done(Box::new(report)));
             }
         }
         Err(Error::misuse("a run that is over was driven on"))
     }
 
+    /// Brings the run into its next phase, with the report if nothing follows.
+    fn advance(&self, control: &mut S::Lane, owner: &Owner, next: Phase) -> Result<RunReport> {
+        self.control(control, |lane| {
+            let now = lane.now()?;
+            let mut journal = Journal::new(lane);
+            let report = RunReport::of(&journal.run(owner.run())?, next).ended(now);
+            let text = next.is_over().then(|| report.to_json());
+            journal.advance(owner, next, text.as_deref())?;
+            Ok(report)
+        })
+    }
+
+    /// Does something on the connection that waits while the lanes work, over a new one if it has broken meanwhile.
+    fn control<T>(
+        &self,
+        control: &mut S::Lane,
+        mut work: impl FnMut(&mut S::Lane) -> Result<T>,
+    ) -> Result<T> {
+        let mut wait = FIRST_WAIT;
+        let mut attempt = 1;
+        loop {
+            let error = match work(control) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let recovery = self.store.recovery(&error);
+            if recovery == Recovery::Stop || attempt == ATTEMPTS {
+                return Err(error);
+            }
+            attempt += 1;
+            thread::sleep(wait);
+            wait *= 2;
+            if let (Recovery::Reconnect, Ok(lane)) = (recovery, self.store.connect()) {
+                *control = lane;
+            }
+        }
+    }
+
     fn cancel(&self, control: &mut S::Lane, owner: &Owner, observer: &dyn RunObserver) -> Result<Ended> {
-        let now = control.now()?;
-        let mut journal = Journal::new(control);
-        let report = RunReport::of(&journal.run(owner.run())?, Phase::Cancelled).ended(now);
-        journal.advance(owner, Phase::Cancelled, Some(&report.to_json()))?;
+        let report = self.advance(control, owner, Phase::Cancelled)?;
         observer.step(&Step::Phase(Phase::Cancelled))?;
         Ok(Ended::Cancelled(Box::new(report)))
     }

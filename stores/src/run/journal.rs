@@ -409,6 +409,10 @@ impl<'c, S: Sql + ?Sized> Journal<'c, S> {
         let prefix = self.sql.prefix().to_owned();
         self.transaction(|journal| {
             let run = journal.run(&owner.run)?;
+            // A connection may have broken after the commit, and then this is the second attempt.
+            if run.phase == next {
+                return Ok(());
+            }
             let next = run.phase.to(next)?;
             let own = format!("SELECT count(*) FROM {prefix}amanat_run_range WHERE run = $1 AND owner = $2");
             let own = journal.sql.query(&own, &[Parameter::Text(&owner.run), Parameter::Text(&owner.id)])?;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use amanat::error::{Error, Result};
-use amanat::rotate::{Pace, Stage};
+use amanat::rotate::{Pace, Request, Stage};
 
 use super::batch::SealedBatch;
 use super::driver::{Queue, RunObserver, Runner, Step};
@@ -19,9 +19,9 @@ use crate::engine::{Effort, Protector, Rows};
 use crate::tally::Tally;
 
 /// How often a batch is tried.
-const ATTEMPTS: u32 = 8;
+pub(super) const ATTEMPTS: u32 = 8;
 /// How long is waited before the second attempt; twice as long before each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// How often a lane that waits looks whether it shall stop.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -166,11 +166,11 @@ impl<'a, S: Store> LaneRun<'a, S> {
         let last = batch.position(batch.count().saturating_sub(1));
         let before = state.clone();
         let mut refused = Vec::new();
-        self.attempts(state, last.as_ref(), |this, next| {
-            let (state, faults) = this.transaction(next, &batch, &sealed)?;
+        let request = self.attempts(state, last.as_ref(), |this, next| {
+            let (state, faults, request) = this.transaction(next, &batch, &sealed)?;
             *next = state;
             refused = faults;
-            Ok(())
+            Ok(request)
         })?;
         for fault in sealed.faults().chain(&refused) {
             self.observer.step(&Step::Refused(fault))?;
@@ -179,19 +179,18 @@ impl<'a, S: Store> LaneRun<'a, S> {
             if state.stage == Stage::Check { state.checked.clone() } else { state.tally.clone() };
         counts.subtract(if state.stage == Stage::Check { &before.checked } else { &before.tally });
         self.observer.step(&Step::Batch(&counts, state))?;
-        let request = Journal::new(&mut self.lane).request(self.owner);
-        queue.ask(request?);
+        queue.ask(request);
         Ok(sealed)
     }
 
-    /// The transaction of a batch: its rows, its exceptions, its checkpoint. Gives where the range stands then, and the faults of rows that
-    /// were read again.
+    /// The transaction of a batch: its rows, its exceptions, its checkpoint. Gives where the range stands then, the faults of rows that
+    /// were read again, and what a person asks of the run.
     fn transaction(
         &mut self,
         state: &RangeState,
         batch: &BatchOf<S>,
         sealed: &SealedBatch,
-    ) -> Result<(RangeState, Vec<Error>)> {
+    ) -> Result<(RangeState, Vec<Error>, Request)> {
         self.lane.begin()?;
         let mut next = state.clone();
         next.position = batch.position(batch.count().saturating_sub(1));
@@ -212,9 +211,11 @@ impl<'a, S: Store> LaneRun<'a, S> {
             faults = self.mend(batch, &written.lost, &mut counts, Mending::Lost)?;
             next.tally.add(&counts);
         }
-        Journal::new(&mut self.lane).checkpoint(self.owner, &next)?;
+        let mut journal = Journal::new(&mut self.lane);
+        journal.checkpoint(self.owner, &next)?;
+        let request = journal.request(self.owner)?;
         self.lane.commit()?;
-        Ok((next, faults))
+        Ok((next, faults, request))
     }
 
     /// Reads rows again that others have changed, keeps others from changing them, and works on them.
