@@ -294,7 +294,7 @@ fn a_run_is_paused_resumed_and_cancelled_by_a_word_in_the_journal() {
     let town = Town::new();
     let ask = |run: &str, request| Journal::new(&mut town.lane()).ask(run, request);
     let run = town.planned();
-    // The third batch was sealed by then: it is written before the run stops.
+    // The third batch learns of it.
     let paused = town.go(&run, &after_batch(2, || ask(&run, Request::Pause))).unwrap();
     assert!(matches!(paused, Ended::Paused), "{paused:?}");
     let state = Journal::new(&mut town.lane()).run(&run).unwrap();

@@ -112,7 +112,8 @@ impl<'a, S: Store> LaneRun<'a, S> {
                 let batch = batch.as_ref().filter(|_| !stops);
                 let sealing = batch.map(|batch| scope.spawn(|| sealed.protect(batch, protectors)));
                 let mut on_this_thread = || {
-                    if let Some(ready) = ready.take() {
+                    // What waits to be written when the run shall stop is thrown away: it is sealed anew when the run goes on.
+                    if let Some(ready) = ready.take().filter(|_| !stops) {
                         spare = self.write(state, queue, ready)?;
                     }
                     let last = batch.and_then(|batch| batch.position(batch.count().saturating_sub(1)));
