@@ -66,6 +66,8 @@ pub struct RunPlan {
     pub source: RunSource,
     /// Fields, indexes and kept tokens that are made anew in every row, whatever their header says.
     pub remade: Vec<Name>,
+    /// Sealed fields whose plain cells another tool sealed: whoever resumes the run must name their openers again.
+    pub foreign: Vec<Name>,
     /// The key that sealed when the run was planned.
     pub primary: KeyId,
     /// When it was planned.
@@ -85,6 +87,7 @@ struct Form {
     former_schema: Option<String>,
     source: RunSource,
     remade: Vec<String>,
+    foreign: Vec<String>,
     primary: String,
     planned: String,
 }
@@ -131,6 +134,7 @@ impl RunPlan {
     /// The plan as it is stored: JSON of one form.
     #[must_use]
     pub fn to_json(&self) -> String {
+        let texts = |names: &[Name]| names.iter().map(|name| name.as_str().to_owned()).collect();
         let form = Form {
             format: FORMAT.to_owned(),
             id: self.id.to_string(),
@@ -141,7 +145,8 @@ impl RunPlan {
             schema: self.schema.clone(),
             former_schema: self.former_schema.clone(),
             source: self.source,
-            remade: self.remade.iter().map(|name| name.as_str().to_owned()).collect(),
+            remade: texts(&self.remade),
+            foreign: texts(&self.foreign),
             primary: self.primary.to_string(),
             planned: self.planned.to_string(),
         };
@@ -167,6 +172,7 @@ impl RunPlan {
         }
         let form: Form = serde_json::from_str(text).map_err(malformed)?;
         let name = |text: &str| Name::new(text).map_err(|error| Error::malformed(error.message().to_owned()));
+        let names = |texts: &[String]| texts.iter().map(|text| name(text)).collect::<Result<Vec<_>>>();
         let plan = Self {
             id: form.id.parse()?,
             verb: form.verb,
@@ -176,7 +182,8 @@ impl RunPlan {
             schema: form.schema,
             former_schema: form.former_schema,
             source: form.source,
-            remade: form.remade.iter().map(|text| name(text)).collect::<Result<_>>()?,
+            remade: names(&form.remade)?,
+            foreign: names(&form.foreign)?,
             primary: form.primary.parse()?,
             planned: form.planned.parse()?,
         };

@@ -71,6 +71,29 @@ impl Work {
         self.openers.iter().any(|(name, _)| name == field)
     }
 
+    /// The fields whose values are those of another tool, in the order of their names: what a plan says of openers.
+    #[must_use]
+    pub fn foreign(&self) -> Vec<Name> {
+        let mut names: Vec<Name> = self.openers.iter().map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Refuses to go on with a plan without the openers that it was made with: what they open would be sealed as it stands.
+    pub(crate) fn fits(&self, plan: &RunPlan) -> Result<()> {
+        if self.foreign() == plan.foreign {
+            return Ok(());
+        }
+        let names: Vec<&str> = plan.foreign.iter().map(Name::as_str).collect();
+        Err(Error::misuse(match names.as_slice() {
+            [] => "the run was planned without values of other tools; resume it without openers, or cancel it and start a new one".to_owned(),
+            names => format!(
+                "the run was planned with openers for values of other tools in {}; name the same ones again",
+                names.join(", ")
+            ),
+        }))
+    }
+
     /// Refuses openers of what is no sealed field of the table.
     pub(crate) fn check(&self, table: &TableSchema) -> Result<()> {
         let unknown = self.openers.iter().find(|(field, _)| table.sealed_position(field).is_none());

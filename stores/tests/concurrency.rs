@@ -263,6 +263,7 @@ fn run(
         former_schema: None,
         source: if verb == Verb::Protect { RunSource::Any } else { RunSource::Sealed },
         remade: Vec::new(),
+        foreign: Vec::new(),
         primary: session.primary(),
         planned: now().unwrap(),
     };

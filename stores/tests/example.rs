@@ -237,6 +237,7 @@ fn rotate(keys: &Keys, store: &impl Store) -> RunReport {
         former_schema: None,
         source: RunSource::Sealed,
         remade: Vec::new(),
+        foreign: Vec::new(),
         primary: session.primary(),
         planned: clock::now().unwrap(),
     };

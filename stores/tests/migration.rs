@@ -421,6 +421,7 @@ fn plan(registry: &Registry) -> RunPlan {
         former_schema: Some(format!("{head}{OLD}")),
         source: RunSource::Any,
         remade: Vec::new(),
+        foreign: Vec::new(),
         primary: session.primary(),
         planned: now().unwrap(),
     };

@@ -135,6 +135,7 @@ impl Town {
             former_schema: Some(format!("{head}{OLD}")),
             source: RunSource::Sealed,
             remade: Vec::new(),
+            foreign: Vec::new(),
             primary: self.session(Work::default()).primary(),
             planned: now().unwrap(),
         }

@@ -96,6 +96,7 @@ impl Town {
             former_schema: None,
             source: RunSource::Any,
             remade: Vec::new(),
+            foreign: Vec::new(),
             primary: self.registry.path.unlock(&self.registry.kek).unwrap().field_keys().unwrap().primary(),
             planned: now().unwrap(),
         }

@@ -75,6 +75,7 @@ pub(crate) fn start(ui: &Ui, start: &Start<'_>) -> Result<Outcome> {
         former_schema: start.former.map(str::to_owned),
         source: start.source,
         remade: start.remake.to_vec(),
+        foreign: session.work().foreign(),
         primary: session.primary(),
         planned: now()?,
     };

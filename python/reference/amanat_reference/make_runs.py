@@ -16,11 +16,11 @@ def make_plans(files: Files) -> None:
     take = stream("run-plan")
     plan: Dict[str, object] = dict(zip(run_plan.MEMBERS, (
         run_plan.FORMAT, take(16).hex(), "rotate", REGISTRY, TABLE, "citizens", SCHEMA, None,
-        "sealed", [], take(16).hex(), "2026-11-24T01:00:00Z")))
+        "sealed", [], [], take(16).hex(), "2026-11-24T01:00:00Z")))
     good = run_plan.encode(plan)
     for case, about, changed in (
             ("rotate", "a rotation", plan),
-            ("protect", "a first protection of plaintext", dict(plan, verb="protect", source="any")),
+            ("protect", "a first protection, of one field that another tool had sealed", dict(plan, verb="protect", source="any", foreign=["phone"])),
             ("migrate", "a change of schema, two names made anew",
              dict(plan, verb="migrate", former_schema=SCHEMA + "# the old one\n", remade=["cnic", "name-index"])),
             ("escapes", "a name of a table with characters that JSON escapes and some that it does not",

@@ -12,7 +12,7 @@ from .wire import check_name, check_time, unhex
 MAX_BYTES = 4 << 20
 FORMAT = "amanat-run/1"
 MEMBERS = ("format", "id", "verb", "registry", "table", "store_table", "schema", "former_schema",
-           "source", "remade", "primary", "planned")
+           "source", "remade", "foreign", "primary", "planned")
 VERBS = ("protect", "rotate", "migrate")
 SOURCES = ("any", "sealed")
 
@@ -50,8 +50,9 @@ def parse(raw: bytes) -> Dict[str, Any]:
         raise Malformed("run plan: verb or source")
     for name in ("registry", "table"):
         check_name(_text(document[name]))
-    for item in _list(document["remade"], MAX_BYTES):
-        check_name(_text(item))
+    for member in ("remade", "foreign"):
+        for item in _list(document[member], MAX_BYTES):
+            check_name(_text(item))
     _text(document["store_table"])
     _text(document["schema"])
     if document["former_schema"] is not None:

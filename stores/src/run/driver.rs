@@ -187,8 +187,9 @@ impl<'a, S: Store> Runner<'a, S> {
         let mut control = self.store.connect()?;
         let claimed = Journal::new(&mut control).claim(run, self.options.lease, self.options.take_over);
         let (owner, state) = claimed?;
-        let ended = observer
-            .step(&Step::Claimed(&state))
+        let fits = self.session.work().fits(&state.plan);
+        let ended = fits
+            .and_then(|()| observer.step(&Step::Claimed(&state)))
             .and_then(|()| self.phases(&mut control, &owner, state.phase, observer));
         // A run whose owner has gone is free at once; if this fails, its lease runs out.
         let released = self.control(&mut control, |lane| Journal::new(lane).release(&owner));

@@ -105,6 +105,7 @@ fn run_plan(plan: Plan<'_>, sql_table: &str, source: Source) -> Result<RunPlan> 
             .filter(remade)
             .cloned()
             .collect(),
+        foreign: plan.session.work().foreign(),
         primary: plan.session.primary(),
         planned: plan.session.now()?,
     })

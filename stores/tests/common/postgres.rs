@@ -143,6 +143,7 @@ impl<'a> Job<'a> {
                 former_schema: None,
                 source: RunSource::Any,
                 remade: Vec::new(),
+                foreign: Vec::new(),
                 primary: session.primary(),
                 planned: now()?,
             };
