@@ -8,6 +8,7 @@ mod fuzz;
 mod python;
 mod steps;
 mod tools;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -19,12 +20,13 @@ Usage: cargo xtask COMMAND
 Commands:
   test [STEP]...                   run every test, or only the named steps
   fuzz [--seconds N] [TARGET]...   fuzz every target, or the named ones, N seconds each (60 unless told)
+  torture [--kills N]              kill runs over live tables N times (1,000 unless told), then the long concurrency proof
   bench [ARGUMENT]...              run the benchmarks; arguments go to `cargo bench`
   vectors                          make tests/vectors anew and say whether anything changed
   help                             show this
 
 Missing tools (cargo-deny, cargo-fuzz, Python packages) are installed below the target folder, and each installation is announced.
-As root, missing Debian packages (python3, python3-venv, g++) are installed with apt-get.
+As root, missing Debian packages (postgresql, postgresql-contrib, python3, python3-venv, g++) are installed with apt-get.
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn run(place: &Place, verb: &str, rest: &[String]) -> Result<(), Failure> {
     match verb {
         "test" => steps::run(place, rest),
         "fuzz" => fuzz::run(place, &fuzz::Options::read(rest)?),
+        "torture" => torture::run(place, torture::kills(rest)?),
         "bench" => place.cargo(["bench", "--locked", "--bench", "*"]).args(rest).run(),
         "vectors" => python::remake_vectors(place),
         "help" | "--help" | "-h" => {

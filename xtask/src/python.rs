@@ -1,25 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The reference program in Python: its tests, the vectors, and the check of fresh envelopes.
+//! Programs in Python: the reference with its tests and vectors, the check of fresh envelopes, and the makers of other tools' values.
 
 use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Place, Run};
 use crate::tools;
 
-const FOLDER: &str = "python/reference";
 const VECTORS: &str = "tests/vectors";
+
+/// Programs in Python that have packages of their own.
+struct Kit {
+    /// Where they are, with their `requirements.txt`.
+    folder: &'static str,
+    /// What their packages are below the target folder.
+    packages: &'static str,
+    /// Succeeds if the packages are there.
+    probe: &'static str,
+}
+
+const REFERENCE: Kit = Kit { folder: "python/reference", packages: "python", probe: "import cryptography" };
+const FOREIGN: Kit =
+    Kit { folder: "foreign/tests/vectors", packages: "python-foreign", probe: "import cryptography, tink" };
 
 /// The reference's own tests, and every vector recomputed by it.
 pub(crate) fn test(place: &Place) -> Result<(), Failure> {
-    let python = Python::prepare(place)?;
+    let python = Python::prepare(place, &REFERENCE)?;
     python.run(place, ["-m", "unittest", "discover", "-s", "tests"]).run()?;
     let vectors = place.root.join(VECTORS);
     python.run(place, ["-m", "amanat_reference", "vectors"]).args([&vectors]).args(["--check"]).run()
 }
 
+/// Makes values with the tools that amanat-foreign opens values of, and opens them: Fernet, pgcrypto, Tink and OpenBao from their real programs;
+/// Lockbox and Rails too where their gems are, which the program says.
+pub(crate) fn foreign(place: &Place) -> Result<(), Failure> {
+    tools::postgres(place)?;
+    let python = Python::prepare(place, &FOREIGN)?;
+    python.run(place, ["make.py", "--check"]).run()
+}
+
 /// Seals values of every type and suite with Rust and opens them with Python; makes terms and tokens with Rust and again with Python.
 pub(crate) fn crosscheck(place: &Place) -> Result<(), Failure> {
-    let python = Python::prepare(place)?;
+    let python = Python::prepare(place, &REFERENCE)?;
     let folder = place.target.join("crosscheck");
     // What an earlier run left must not pass for what this one makes.
     if folder.exists() {
@@ -40,7 +61,7 @@ pub(crate) fn crosscheck(place: &Place) -> Result<(), Failure> {
 pub(crate) fn remake_vectors(place: &Place) -> Result<(), Failure> {
     let vectors = place.root.join(VECTORS);
     let before = contents(&vectors)?;
-    let python = Python::prepare(place)?;
+    let python = Python::prepare(place, &REFERENCE)?;
     python.run(place, ["-m", "amanat_reference", "vectors"]).args([&vectors]).args(["--make"]).run()?;
     let after = contents(&vectors)?;
     let changed: Vec<&str> = before
@@ -78,6 +99,7 @@ struct Python {
     /// Folder that holds the packages: a virtual environment, or a plain one that goes to PYTHONPATH.
     folder: PathBuf,
     kind: Kind,
+    kit: &'static Kit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,7 +109,7 @@ enum Kind {
 }
 
 impl Python {
-    fn prepare(place: &Place) -> Result<Self, Failure> {
+    fn prepare(place: &Place, kit: &'static Kit) -> Result<Self, Failure> {
         let system = match find(place) {
             Some(python) => python,
             None => {
@@ -100,17 +122,18 @@ impl Python {
                     .ok_or_else(|| Failure::new("python3 on PATH is older than 3.9; install a later one"))?
             }
         };
-        let folder = place.target.join("python-venv");
-        let venv = Self { interpreter: folder.join("bin/python"), folder, kind: Kind::Venv };
-        let folder = place.target.join("python-packages");
-        let plain = Self { interpreter: system.into(), folder, kind: Kind::Folder };
+        let folder = place.target.join(format!("{}-venv", kit.packages));
+        let venv = Self { interpreter: folder.join("bin/python"), folder, kind: Kind::Venv, kit };
+        let folder = place.target.join(format!("{}-packages", kit.packages));
+        let plain = Self { interpreter: system.into(), folder, kind: Kind::Folder, kit };
         if venv.is_ready(place) {
             return Ok(venv);
         }
         if plain.is_ready(place) {
             return Ok(plain);
         }
-        println!("installing the packages of {FOLDER}/requirements.txt below {}", place.target.display());
+        let below = place.target.display();
+        println!("installing the packages of {}/requirements.txt below {below}", kit.folder);
         if venv.make(place, system).and_then(|()| venv.install(place)).is_ok() {
             return Ok(venv);
         }
@@ -123,9 +146,9 @@ impl Python {
         venv.install(place).map(|()| venv)
     }
 
-    /// A command of this interpreter that runs in the reference's folder.
+    /// A command of this interpreter that runs in the folder of the programs.
     fn run<const N: usize>(&self, place: &Place, args: [&str; N]) -> Run {
-        let run = place.program(&self.interpreter).folder(&place.root.join(FOLDER)).args(args);
+        let run = place.program(&self.interpreter).folder(&place.root.join(self.kit.folder)).args(args);
         let run = run.env("PYTHONDONTWRITEBYTECODE", "1");
         match self.kind {
             Kind::Folder => run.env("PYTHONPATH", &self.folder),
@@ -138,8 +161,8 @@ impl Python {
         let read = |path: PathBuf| std::fs::read(path).ok();
         let installed = read(self.folder.join("requirements.txt"));
         installed.is_some()
-            && installed == read(place.root.join(FOLDER).join("requirements.txt"))
-            && self.run(place, ["-c", "import cryptography"]).output().is_some()
+            && installed == read(place.root.join(self.kit.folder).join("requirements.txt"))
+            && self.run(place, ["-c", self.kit.probe]).output().is_some()
     }
 
     fn make(&self, place: &Place, system: &str) -> Result<(), Failure> {
@@ -148,7 +171,7 @@ impl Python {
 
     /// Installs the packages, then keeps a copy of the list as the sign that it was done.
     fn install(&self, place: &Place) -> Result<(), Failure> {
-        let requirements = place.root.join(FOLDER).join("requirements.txt");
+        let requirements = place.root.join(self.kit.folder).join("requirements.txt");
         let pip = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--upgrade", "-r"];
         let install = self.run(place, pip).args([&requirements]);
         match self.kind {

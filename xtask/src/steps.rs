@@ -50,7 +50,11 @@ const STEPS: &[Step] = &[
     Step {
         name: "test",
         about: "every test of every crate, with overflow checks",
-        run: |place| place.cargo(["test", "--workspace", "--locked"]).run(),
+        run: |place| {
+            tools::postgres(place)?;
+            // The program turns on every format of amanat-foreign, so that their tests are among these.
+            place.cargo(["test", "--workspace", "--locked"]).run()
+        },
     },
     Step {
         name: "test-release",
@@ -91,6 +95,7 @@ const STEPS: &[Step] = &[
         },
     },
     Step { name: "python", about: "the reference program and the vectors", run: python::test },
+    Step { name: "foreign", about: "values that other tools seal today are opened", run: python::foreign },
     Step {
         name: "crosscheck",
         about: "what Rust seals today, the reference program opens",

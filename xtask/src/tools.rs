@@ -18,6 +18,27 @@ pub(crate) fn component(place: &Place, component: &str, subcommand: &str) -> Res
     place.program("rustup").args(["component", "add", component]).run()
 }
 
+/// The server programs of PostgreSQL, with pgcrypto, where the tests look for them: on PATH, or where Debian puts the versions.
+pub(crate) fn postgres(place: &Place) -> Result<(), Failure> {
+    if !has_postgres() {
+        debian_packages(place, &["postgresql", "postgresql-contrib"], "a PostgreSQL server")?;
+    }
+    match has_postgres() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            "no PostgreSQL server programs (initdb, postgres) on PATH or below /usr/lib/postgresql; install them there",
+        )),
+    }
+}
+
+fn has_postgres() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = debian.map(|version| version.path().join("bin"));
+    let has_all = |folder: PathBuf| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file());
+    std::env::split_paths(&path).chain(debian).any(has_all)
+}
+
 /// cargo-deny, from PATH or installed.
 pub(crate) fn cargo_deny(place: &Place) -> Result<PathBuf, Failure> {
     // A debug build: it takes half the time to install, and its speed does not matter here.

@@ -32,9 +32,11 @@ const MOST_STATEMENTS: usize = 64;
 /// Rows are met by the index of their key alone: whatever the statistics say, a plan that sorts or hashes the whole table for one batch is worse,
 /// and compiling plans is wasted on such statements. `row_security = off` makes the server refuse where it would hide rows. A lock is waited for
 /// less than the second after which other sessions look for deadlocks, so that it is the run that gives way and not the application.
+/// What is committed is on the disk, also where the server is set to say so earlier: the run goes on from there.
 pub(super) const SETTINGS: &str = "SET enable_sort = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
      SET plan_cache_mode = force_generic_plan; SET row_security = off; SET lock_timeout = '800ms'; SET datestyle = 'ISO'; \
-     SET intervalstyle = 'iso_8601'; SET bytea_output = 'hex'; SET extra_float_digits = 1";
+     SET intervalstyle = 'iso_8601'; SET bytea_output = 'hex'; SET extra_float_digits = 1; \
+     SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// A connection at work on a table.
 pub struct PostgresLane {

@@ -14,10 +14,11 @@ use amanat::error::{Error, Result};
 use amanat::rotate::{Lease, Pace, Phase, Request, RunPlan, Stage};
 use amanat::schema::TableSchema;
 
+use super::attempts::Attempts;
 use super::journal::{Journal, Owner, RangeState, Run};
-use super::lane::{ATTEMPTS, FIRST_WAIT, LaneRun};
+use super::lane::LaneRun;
 use super::report::RunReport;
-use super::{Lane, Recovery, Sql, Store};
+use super::{Lane, Sql, Store};
 use crate::engine::Source;
 use crate::session::KeyringSession;
 use crate::tally::Tally;
@@ -192,7 +193,7 @@ impl<'a, S: Store> Runner<'a, S> {
             .and_then(|()| observer.step(&Step::Claimed(&state)))
             .and_then(|()| self.phases(&mut control, &owner, state.phase, observer));
         // A run whose owner has gone is free at once; if this fails, its lease runs out.
-        let released = self.control(&mut control, |lane| Journal::new(lane).release(&owner));
+        let released = self.attempts(&mut control, observer, |control| Journal::new(control).release(&owner));
         ended.and_then(|ended| released.map(|()| ended))
     }
 
@@ -212,8 +213,9 @@ impl<'a, S: Store> Runner<'a, S> {
             };
             let Some(stage) = stage else { break };
             if let Some(stage) = stage {
-                let ranges = self.control(control, |lane| Journal::new(lane).run(owner.run()))?.ranges;
-                let ranges = ranges.into_iter().filter(|range| range.stage == stage).collect();
+                let run =
+                    self.attempts(control, observer, |control| Journal::new(control).run(owner.run()))?;
+                let ranges = run.ranges.into_iter().filter(|range| range.stage == stage).collect();
                 let queue = Queue::new(ranges);
                 self.lanes_of(owner, &queue, observer)?;
                 match queue.request() {
@@ -229,7 +231,7 @@ impl<'a, S: Store> Runner<'a, S> {
                 Phase::Running => Phase::Verifying,
                 _ => Phase::Done,
             };
-            let report = self.advance(control, owner, phase)?;
+            let report = self.attempts(control, observer, |control| advance(control, owner, phase))?;
             observer.step(&Step::Phase(phase))?;
             if phase == Phase::Done {
                 return Ok(Ended::Done(Box::new(report)));
@@ -238,48 +240,26 @@ impl<'a, S: Store> Runner<'a, S> {
         Err(Error::misuse("a run that is over was driven on"))
     }
 
-    /// Brings the run into its next phase, with the report if nothing follows.
-    fn advance(&self, control: &mut S::Lane, owner: &Owner, next: Phase) -> Result<RunReport> {
-        self.control(control, |lane| {
-            let now = lane.now()?;
-            let mut journal = Journal::new(lane);
-            let report = RunReport::of(&journal.run(owner.run())?, next).ended(now);
-            let text = next.is_over().then(|| report.to_json());
-            journal.advance(owner, next, text.as_deref())?;
-            Ok(report)
-        })
-    }
-
-    /// Does something on the connection that waits while the lanes work, over a new one if it has broken meanwhile.
-    fn control<T>(
-        &self,
-        control: &mut S::Lane,
-        mut work: impl FnMut(&mut S::Lane) -> Result<T>,
-    ) -> Result<T> {
-        let mut wait = FIRST_WAIT;
-        let mut attempt = 1;
-        loop {
-            let error = match work(control) {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let recovery = self.store.recovery(&error);
-            if recovery == Recovery::Stop || attempt == ATTEMPTS {
-                return Err(error);
-            }
-            attempt += 1;
-            thread::sleep(wait);
-            wait *= 2;
-            if let (Recovery::Reconnect, Ok(lane)) = (recovery, self.store.connect()) {
-                *control = lane;
-            }
-        }
-    }
-
     fn cancel(&self, control: &mut S::Lane, owner: &Owner, observer: &dyn RunObserver) -> Result<Ended> {
-        let report = self.advance(control, owner, Phase::Cancelled)?;
+        let report = self.attempts(control, observer, |control| advance(control, owner, Phase::Cancelled))?;
         observer.step(&Step::Phase(Phase::Cancelled))?;
         Ok(Ended::Cancelled(Box::new(report)))
+    }
+
+    /// Does something with the journal over the connection that steers the run, which may have been idle for hours.
+    fn attempts<T>(
+        &self,
+        control: &mut S::Lane,
+        observer: &dyn RunObserver,
+        mut work: impl FnMut(&mut S::Lane) -> Result<T>,
+    ) -> Result<T> {
+        let mut attempts = Attempts::default();
+        loop {
+            match work(control) {
+                Ok(done) => return Ok(done),
+                Err(error) => attempts.after(error, self.store, control, observer)?,
+            }
+        }
     }
 
     /// Lets every lane take ranges until none is left; the first error stops all.
@@ -320,6 +300,21 @@ impl<'a, S: Store> Runner<'a, S> {
         let cap = self.options.cap.map(|cap| NonZeroU32::new(cap.get() / lanes).unwrap_or(NonZeroU32::MIN));
         Pace::new(least, most, self.options.batch_time).with_cap(cap)
     }
+}
+
+/// Brings a run into its next state, in which it may be already: a commit whose answer was lost is one all the same. Gives its report.
+fn advance(control: &mut impl Sql, owner: &Owner, next: Phase) -> Result<RunReport> {
+    let now = control.now()?;
+    let mut journal = Journal::new(control);
+    let run = journal.run(owner.run())?;
+    let report = RunReport::of(&run, next);
+    if run.phase == next {
+        return Ok(report);
+    }
+    let report = if next.is_over() { report.ended(now) } else { report };
+    let text = next.is_over().then(|| report.to_json());
+    journal.advance(owner, next, text.as_deref())?;
+    Ok(report)
 }
 
 impl<S> fmt::Debug for Runner<'_, S> {

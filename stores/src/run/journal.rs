@@ -258,9 +258,7 @@ impl<'c, S: Sql + ?Sized> Journal<'c, S> {
         let prefix = self.sql.prefix().to_owned();
         let owner = Owner { run: id.to_owned(), id: RunId::random()?.to_string() };
         self.transaction(|journal| {
-            // Whoever claims at the same time waits here.
-            let lock = format!("UPDATE {prefix}amanat_run SET request = request WHERE id = $1");
-            journal.sql.execute(&lock, &[Parameter::Text(id)])?;
+            journal.lock(id)?;
             let run = journal.run(id)?;
             if run.phase.is_over() {
                 return Err(Error::misuse(format!("run {id} is {}; start a new one", run.phase)));
@@ -408,6 +406,7 @@ impl<'c, S: Sql + ?Sized> Journal<'c, S> {
     pub fn advance(&mut self, owner: &Owner, next: Phase, report: Option<&str>) -> Result<()> {
         let prefix = self.sql.prefix().to_owned();
         self.transaction(|journal| {
+            journal.lock(&owner.run)?;
             let run = journal.run(&owner.run)?;
             // A connection may have broken after the commit, and then this is the second attempt.
             if run.phase == next {
@@ -483,6 +482,12 @@ impl<'c, S: Sql + ?Sized> Journal<'c, S> {
                 Err(error)
             }
         }
+    }
+
+    /// Whoever claims a run or brings it into its next state at the same time waits here.
+    fn lock(&mut self, id: &str) -> Result<()> {
+        let sql = format!("UPDATE {}amanat_run SET request = request WHERE id = $1", self.sql.prefix());
+        self.sql.execute(&sql, &[Parameter::Text(id)]).map(drop)
     }
 
     /// An index takes the schema of its table.

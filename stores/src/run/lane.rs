@@ -4,6 +4,7 @@
 //! Owns the transaction of a batch. Threads seal one batch while the connection writes the one before it and reads the one after it. Never commits
 //! rows without their checkpoint, nor a checkpoint without its rows.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,17 +12,14 @@ use std::time::{Duration, Instant};
 use amanat::error::{Error, Result};
 use amanat::rotate::{Pace, Request, Stage};
 
+use super::attempts::Attempts;
 use super::batch::SealedBatch;
 use super::driver::{Queue, RunObserver, Runner, Step};
 use super::journal::{Journal, Owner, RangeState};
-use super::{Batch, Lane, Position, Recovery, Sql, Store};
+use super::{Batch, Lane, Position, Sql, Store};
 use crate::engine::{Effort, Protector, Rows};
 use crate::tally::Tally;
 
-/// How often a batch is tried.
-pub(super) const ATTEMPTS: u32 = 8;
-/// How long is waited before the second attempt; twice as long before each further one.
-pub(super) const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// How often a lane that waits looks whether it shall stop.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -65,7 +63,7 @@ impl<'a, S: Store> LaneRun<'a, S> {
             runner,
             owner,
             observer,
-            lane: runner.store.connect()?,
+            lane: Attempts::default().connect(runner.store, observer)?,
             pace,
             sealers: protectors(threads, Effort::SealAndVerify)?,
             checkers: protectors(threads, Effort::Check)?,
@@ -83,10 +81,14 @@ impl<'a, S: Store> LaneRun<'a, S> {
         if !worked? {
             return Ok(());
         }
-        state.position = None;
-        state.stage = if stage == Stage::Rows { Stage::Check } else { Stage::Done };
-        self.attempts(&mut state, None, |this, next| {
-            Journal::new(&mut this.lane).transaction(|journal| journal.checkpoint(this.owner, next))
+        let mut next = state.clone();
+        next.position = None;
+        next.stage = if stage == Stage::Rows { Stage::Check } else { Stage::Done };
+        self.attempts(&mut state, Some(&next), |this, state| {
+            let checkpoint = |journal: &mut Journal<'_, S::Lane>| journal.checkpoint(this.owner, &next);
+            Journal::new(&mut this.lane).transaction(checkpoint)?;
+            *state = next.clone();
+            Ok(())
         })?;
         self.observer.step(&Step::Range(&state))
     }
@@ -134,7 +136,7 @@ impl<'a, S: Store> LaneRun<'a, S> {
             ready = Some(Ready { batch, sealed });
             if written > 0 {
                 let wait = self.pace.done(written, started.elapsed());
-                self.wait(state.number, wait, queue)?;
+                self.wait(state, wait, queue)?;
             }
         }
     }
@@ -164,10 +166,10 @@ impl<'a, S: Store> LaneRun<'a, S> {
         ready: Ready<BatchOf<S>>,
     ) -> Result<SealedBatch> {
         let Ready { batch, sealed } = ready;
-        let last = batch.position(batch.count().saturating_sub(1));
         let before = state.clone();
+        let goal = RangeState { position: batch.position(batch.count().saturating_sub(1)), ..before.clone() };
         let mut refused = Vec::new();
-        let request = self.attempts(state, last.as_ref(), |this, next| {
+        let request = self.attempts(state, Some(&goal), |this, next| {
             let (state, faults, request) = this.transaction(next, &batch, &sealed)?;
             *next = state;
             refused = faults;
@@ -267,49 +269,49 @@ impl<'a, S: Store> LaneRun<'a, S> {
         Ok(())
     }
 
-    /// Does something that may be tried again: after a rollback, or over a new connection. `last` is the position that the range has if what
-    /// was tried was committed although its connection broke.
+    /// Does something that may be tried again: after a rollback, or over a new connection. `goal` is where the range stands if what was tried
+    /// was committed although its connection broke.
     fn attempts<T: Default>(
         &mut self,
         state: &mut RangeState,
-        last: Option<&Position>,
+        goal: Option<&RangeState>,
         mut work: impl FnMut(&mut Self, &mut RangeState) -> Result<T>,
     ) -> Result<T> {
-        let mut wait = FIRST_WAIT;
-        for attempt in 1.. {
-            let error = match work(self, state) {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
+        let mut attempts = Attempts::default();
+        loop {
+            let is_there = if attempts.reconnected { self.was_committed(state, goal) } else { Ok(false) };
+            let done = match is_there {
+                Ok(true) => return Ok(T::default()),
+                Ok(false) => work(self, state),
+                Err(error) => Err(error),
             };
-            // The connection may be gone with its transaction.
-            drop(self.lane.rollback());
-            let recovery = self.runner.store.recovery(&error);
-            if recovery == Recovery::Stop || attempt == ATTEMPTS {
-                return Err(error);
-            }
-            self.observer.step(&Step::Again(&error))?;
+            let Err(error) = done else { return done };
             self.pace.failed();
-            thread::sleep(wait);
-            wait *= 2;
-            if recovery == Recovery::Reconnect {
-                match self.runner.store.connect() {
-                    Ok(lane) => self.lane = lane,
-                    Err(_) => continue,
-                }
-                if last.is_some() {
-                    let stored = Journal::new(&mut self.lane).range(self.owner, state.number)?;
-                    if stored.position.as_ref() == last {
-                        *state = stored;
-                        return Ok(T::default());
-                    }
-                }
-            }
+            attempts.after(error, self.runner.store, &mut self.lane, self.observer)?;
         }
-        Err(Error::misuse("no attempt was made"))
+    }
+
+    /// Whether the range stands where the last transaction would have brought it; then that is where it stands. A server that came back
+    /// may also have forgotten what it had committed: one that lost its log, or a standby that took over.
+    fn was_committed(&mut self, state: &mut RangeState, goal: Option<&RangeState>) -> Result<bool> {
+        let stored = Journal::new(&mut self.lane).range(self.owner, state.number)?;
+        let stands_at =
+            |other: &RangeState| (stored.stage, &stored.position) == (other.stage, &other.position);
+        if goal.is_some_and(stands_at) {
+            *state = stored;
+            return Ok(true);
+        }
+        if stands_at(state) {
+            return Ok(false);
+        }
+        Err(Error::store(
+            "the database has forgotten a batch that it had committed; resume the run: it goes on where the database stands",
+            io::Error::other("the checkpoint of the range is an older one"),
+        ))
     }
 
     /// Waits so that the rate stays under its cap, and gives signs of life meanwhile.
-    fn wait(&mut self, part: i64, wait: Duration, queue: &Queue) -> Result<()> {
+    fn wait(&mut self, state: &RangeState, wait: Duration, queue: &Queue) -> Result<()> {
         let end = Instant::now() + wait;
         let mut beat = Instant::now() + self.runner.options.lease.beat();
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -319,7 +321,11 @@ impl<'a, S: Store> LaneRun<'a, S> {
             thread::sleep(left.min(GLANCE));
             if Instant::now() >= beat {
                 beat = Instant::now() + self.runner.options.lease.beat();
-                queue.ask(Journal::new(&mut self.lane).beat(self.owner, part)?);
+                let (owner, mut unchanged) = (self.owner, state.clone());
+                let beat = |this: &mut Self, state: &mut RangeState| {
+                    Journal::new(&mut this.lane).beat(owner, state.number)
+                };
+                queue.ask(self.attempts(&mut unchanged, None, beat)?);
             }
         }
         Ok(())

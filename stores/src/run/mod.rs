@@ -4,6 +4,7 @@
 //! Owns the order of steps, and what an adapter of a database must give. Opens no file, socket or clock: a [`Store`] does. Never overwrites
 //! a row that is no longer what was read, never counts a row twice.
 
+mod attempts;
 mod batch;
 mod browse;
 mod driver;

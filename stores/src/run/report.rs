@@ -45,7 +45,7 @@ pub struct RunReport {
 pub struct KeyChange {
     /// Cells that named the key when they were read.
     pub before: u64,
-    /// Cells that named it when the run checked them.
+    /// Cells that named it when the run had checked them, and worked again on those that it found undone.
     pub after: u64,
 }
 
@@ -135,7 +135,7 @@ impl RunReport {
         let of = |tally: &Tally, id| tally.keys.iter().find(|key| key.key == id).copied();
         let change = |id| {
             let before = of(&self.worked, id).map_or(0, |key| key.kept + key.resealed);
-            (id, KeyChange { before, after: of(&self.checked, id).map_or(0, |key| key.kept) })
+            (id, KeyChange { before, after: of(&self.checked, id).map_or(0, |key| key.kept + key.sealed) })
         };
         ids.into_iter().map(change).collect()
     }

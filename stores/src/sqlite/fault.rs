@@ -25,6 +25,9 @@ pub(super) fn failed(error: rusqlite::Error) -> Error {
             "there is no room for the SQLite file; what was committed before is kept; make room on the disk and run again"
         }
         Some(ErrorCode::NotADatabase) => "the file is no SQLite database, or it is encrypted as a whole",
+        _ if is_interrupted(&error) => {
+            "a process was killed while it wrote the SQLite file, which must be taken back first; run again as a user who may write it"
+        }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             "the SQLite file cannot be written; this user must be allowed to write it and to make files in its folder"
         }
@@ -37,6 +40,12 @@ pub(super) fn failed(error: rusqlite::Error) -> Error {
         _ => "the SQLite file cannot be read or written",
     };
     Error::store(what, error)
+}
+
+/// Whether a connection that may not write has met what a killed process left half done.
+pub(super) fn is_interrupted(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(ffi::SQLITE_READONLY_ROLLBACK | ffi::SQLITE_READONLY_RECOVERY))
 }
 
 /// An error of a statement that writes a row.
@@ -83,6 +92,7 @@ mod tests {
         let others = [
             (ffi::SQLITE_FULL, "make room"),
             (ffi::SQLITE_READONLY_DBMOVED, "cannot be written"),
+            (ffi::SQLITE_READONLY_ROLLBACK, "killed while it wrote"),
             (ffi::SQLITE_CORRUPT_INDEX, "integrity_check"),
             (ffi::SQLITE_NOTADB, "no SQLite database"),
             (ffi::SQLITE_IOERR_WRITE, "see to the disk"),

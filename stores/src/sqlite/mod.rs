@@ -33,7 +33,7 @@ use amanat::error::{Error, Result};
 use amanat::schema::TableSchema;
 use rusqlite::{Connection, OpenFlags};
 
-use self::fault::failed;
+use self::fault::{failed, is_interrupted};
 use self::lane::read_batch;
 use self::table::SqlTable;
 use crate::engine::Rows;
@@ -109,10 +109,25 @@ fn batches(
 }
 
 fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
-    let connection =
-        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| {
-            Error::store(format!("{}: cannot be opened as a SQLite file", file.display()), error)
-        })?;
-    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    let open = |flags| -> Result<Connection> {
+        let connection =
+            Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| {
+                Error::store(format!("{}: cannot be opened as a SQLite file", file.display()), error)
+            })?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        Ok(connection)
+    };
+    let connection = open(flags)?;
+    if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY)
+        && looked_at(&connection).is_err_and(|error| is_interrupted(&error))
+    {
+        // A process was killed while it wrote. What it left is taken back by whoever opens the file for writing.
+        looked_at(&open(OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(failed)?;
+    }
     Ok(connection)
+}
+
+/// Reads from the file as little as makes SQLite look at it.
+fn looked_at(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
 }
