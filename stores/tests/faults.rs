@@ -299,6 +299,33 @@ fn damaged_rows_and_rows_under_unknown_keys_are_listed_once_and_come_after_their
 }
 
 #[test]
+fn a_row_that_is_damaged_between_reading_and_writing_is_told_at_its_own_number() {
+    for town in towns() {
+        let (rotation, refused) = (Rotation::of(&town), Mutex::new(Vec::new()));
+        // After the third batch the fourth was read: rows 151 to 200, in SQLite by rowid and else in the order of their ids.
+        let by_id = town.cells().into_keys().nth(170).unwrap();
+        let row = if matches!(town.place, Place::Sqlite(_)) { id(170) } else { by_id };
+        let damage = format!("UPDATE citizens SET name = substr(name, 1, 60) WHERE id = '{row}'");
+        let third = AtThird::new(|| town.sql(&damage));
+        rotation.on(&Refusals(&third, &refused)).unwrap();
+        // By the stage of rows and by the check.
+        assert_eq!(*refused.lock().unwrap(), [Some(171), Some(171)]);
+    }
+}
+
+/// Keeps the numbers of refused rows.
+struct Refusals<'a, F>(&'a AtThird<F>, &'a Mutex<Vec<Option<u64>>>);
+
+impl<F: FnOnce() + Send> RunObserver for Refusals<'_, F> {
+    fn step(&self, step: &Step<'_>) -> Result<()> {
+        if let Step::Refused(fault) = step {
+            self.1.lock().unwrap().push(fault.row());
+        }
+        self.0.step(step)
+    }
+}
+
+#[test]
 fn an_index_that_goes_stale_behind_the_run_is_listed_by_its_check_and_mended_by_the_next_rotation() {
     for town in towns() {
         let rotation = Rotation::of(&town);

@@ -252,7 +252,23 @@ impl<'a, S: Store> LaneRun<'a, S> {
         }
         counts.add(&made);
         self.refuse(&again, &sealed)?;
-        Ok(sealed.into_faults())
+        // What was read again is numbered anew: a fault is told at the row that it was in the batch.
+        let first = again.number(0);
+        let numbers: Vec<Option<u64>> = (0..again.count())
+            .map(|row| {
+                let place = again.position(row);
+                let found = rows.iter().find(|row| batch.position(**row) == place);
+                found.map(|row| batch.number(*row))
+            })
+            .collect();
+        let told = |fault: Error| {
+            let place = fault.row().and_then(|row| usize::try_from(row.checked_sub(first)?).ok());
+            match place.and_then(|place| numbers.get(place).copied().flatten()) {
+                Some(number) => fault.at_row(number),
+                None => fault,
+            }
+        };
+        Ok(sealed.into_faults().into_iter().map(told).collect())
     }
 
     /// Notes the refused rows of a batch in the journal.
