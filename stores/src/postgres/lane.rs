@@ -68,6 +68,11 @@ impl PostgresLane {
         }
     }
 
+    /// The connection, for statements that are none of a batch.
+    pub(super) const fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
     fn table(&self) -> &PgTable {
         &self.source.table
     }

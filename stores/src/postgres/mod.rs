@@ -18,6 +18,7 @@ mod rows;
 mod scan;
 mod split;
 mod statements;
+pub mod swap;
 mod table;
 mod tls;
 mod url;

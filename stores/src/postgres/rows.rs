@@ -18,6 +18,7 @@ use postgres::types::{FromSql, Type};
 
 use super::error::failed;
 use super::statements::Layout;
+use super::swap::RawRows;
 use super::table::{Form, PgTable};
 use crate::cell::Stored;
 use crate::columns::Role;
@@ -36,9 +37,17 @@ pub(super) struct Source {
 /// Rows that were read.
 pub struct PgBatch {
     source: Arc<Source>,
-    rows: Vec<Row>,
+    rows: Held,
     /// Number of the first.
     first: u64,
+}
+
+/// Where the rows come from.
+enum Held {
+    /// A query.
+    Answered(Vec<Row>),
+    /// A binary COPY.
+    Copied(RawRows),
 }
 
 /// The bytes of a cell, of whatever type: those of `text` are its UTF-8, those of `bytea` itself.
@@ -56,7 +65,20 @@ impl<'a> FromSql<'a> for Raw<'a> {
 
 impl PgBatch {
     pub(super) fn new(source: &Arc<Source>, rows: Vec<Row>, first: u64) -> Self {
-        Self { source: Arc::clone(source), rows, first }
+        Self { source: Arc::clone(source), rows: Held::Answered(rows), first }
+    }
+
+    /// Rows of a binary COPY, in whose columns the source's layout counts.
+    pub(super) fn copied(source: &Arc<Source>, rows: RawRows, first: u64) -> Self {
+        Self { source: Arc::clone(source), rows: Held::Copied(rows), first }
+    }
+
+    /// The rows as they were copied.
+    pub(super) fn as_copied(&self) -> Option<&RawRows> {
+        match &self.rows {
+            Held::Answered(_) => None,
+            Held::Copied(rows) => Some(rows),
+        }
     }
 
     pub(super) fn table(&self) -> &PgTable {
@@ -68,30 +90,33 @@ impl PgBatch {
         let size = |row: &Row| -> usize {
             (0..row.len()).filter_map(|place| raw(row, place).ok().flatten()).map(<[u8]>::len).sum()
         };
-        self.rows.iter().map(size).sum()
+        match &self.rows {
+            Held::Answered(rows) => rows.iter().map(size).sum(),
+            Held::Copied(rows) => rows.bytes(),
+        }
     }
 
     /// The parts of a row's key.
     pub(super) fn key_parts(&self, row: usize) -> Result<Vec<&str>> {
-        let part = |place: &usize| text(self.row(row)?, *place)?.ok_or_else(no_such_field);
+        let part = |place: &usize| self.text(row, *place)?.ok_or_else(no_such_field);
         self.source.layout.key.iter().map(part).collect()
     }
 
     /// The columns of a row's record id, NULL included.
     pub(super) fn record_parts(&self, row: usize) -> Result<Vec<Option<&str>>> {
-        self.source.layout.record.iter().map(|place| text(self.row(row)?, *place)).collect()
+        self.source.layout.record.iter().map(|place| self.text(row, *place)).collect()
     }
 
     /// Bytes of a cell: the UTF-8 of a text.
     pub(super) fn bytes_of(&self, row: usize, place: usize) -> Result<Option<&[u8]>> {
         let column = self.source.layout.cells.get(place).ok_or_else(no_such_field)?;
-        raw(self.row(row)?, *column)
+        self.raw(row, *column)
     }
 
     /// Text of a cell that is no `bytea`.
     pub(super) fn text_of(&self, row: usize, place: usize) -> Result<Option<&str>> {
         let column = self.source.layout.cells.get(place).ok_or_else(no_such_field)?;
-        text(self.row(row)?, *column)
+        self.text(row, *column)
     }
 
     /// Reads a cell of a field at a position.
@@ -112,8 +137,16 @@ impl PgBatch {
         }
     }
 
-    fn row(&self, row: usize) -> Result<&Row> {
-        self.rows.get(row).ok_or_else(no_such_field)
+    fn raw(&self, row: usize, place: usize) -> Result<Option<&[u8]>> {
+        match &self.rows {
+            Held::Answered(rows) => raw(rows.get(row).ok_or_else(no_such_field)?, place),
+            Held::Copied(rows) => rows.field(row, place),
+        }
+    }
+
+    fn text(&self, row: usize, place: usize) -> Result<Option<&str>> {
+        let not_text = |_| Error::schema("a text of the row is not UTF-8");
+        self.raw(row, place)?.map(|raw| core::str::from_utf8(raw).map_err(not_text)).transpose()
     }
 
     fn form(&self, place: usize) -> Form {
@@ -125,14 +158,12 @@ fn raw(row: &Row, place: usize) -> Result<Option<&[u8]>> {
     Ok(row.try_get::<_, Option<Raw<'_>>>(place).map_err(failed)?.map(|raw| raw.0))
 }
 
-fn text(row: &Row, place: usize) -> Result<Option<&str>> {
-    let not_text = |_| Error::schema("a text of the row is not UTF-8");
-    raw(row, place)?.map(|raw| core::str::from_utf8(raw).map_err(not_text)).transpose()
-}
-
 impl Rows for PgBatch {
     fn count(&self) -> usize {
-        self.rows.len()
+        match &self.rows {
+            Held::Answered(rows) => rows.len(),
+            Held::Copied(rows) => rows.count(),
+        }
     }
 
     fn number(&self, row: usize) -> u64 {
@@ -211,7 +242,7 @@ impl ScanRows for PgBatch {
 
 impl core::fmt::Debug for PgBatch {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "PgBatch({} rows)", self.rows.len())
+        write!(f, "PgBatch({} rows)", self.count())
     }
 }
 

@@ -39,7 +39,7 @@ enum Array<'a> {
 
 /// The new content of a cell.
 #[derive(Clone)]
-enum New<'a> {
+pub(super) enum New<'a> {
     Bytes(&'a [u8]),
     Null,
     Text(Cow<'a, str>),
@@ -156,7 +156,7 @@ impl<'a> Array<'a> {
 }
 
 /// What is to stand in a cell; none if it stays.
-fn new_cell<'a>(
+pub(super) fn new_cell<'a>(
     batch: &'a PgBatch,
     sealed: &'a SealedBatch,
     row: usize,

@@ -92,6 +92,26 @@ pub enum Step<'a> {
     Range(&'a RangeState),
     /// The run has come to its next phase.
     Phase(Phase),
+    /// A run that copies the table has come to its next step.
+    Swap(SwapStep),
+}
+
+/// A step of a run that copies a table and puts the copy in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SwapStep {
+    /// The copy is there, empty, and what the application changes is noted.
+    Prepared,
+    /// The copy has its key.
+    Keyed,
+    /// So many keys that the application had changed were worked off.
+    CaughtUp(u64),
+    /// The copy has all indexes.
+    Indexed,
+    /// Table and copy were compared, and hold the same rows.
+    Compared,
+    /// The copy has the table's name; the table of before is kept.
+    Swapped,
 }
 
 /// How driving a run ended.

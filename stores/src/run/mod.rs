@@ -17,7 +17,7 @@ mod survey;
 
 pub use batch::{NewTerm, SealedBatch};
 pub use browse::Refused;
-pub use driver::{Ended, RunObserver, RunOptions, Runner, Step};
+pub use driver::{Ended, RunObserver, RunOptions, Runner, Step, SwapStep};
 pub use report::{KeyChange, RunReport};
 pub use retry::Retried;
 pub use sql::{Parameter, Sql, SqlCell};

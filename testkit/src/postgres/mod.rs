@@ -162,6 +162,17 @@ impl Server {
         );
     }
 
+    /// What `pg_dump --schema-only` writes of a database, with further arguments.
+    #[must_use]
+    pub fn dump_schema(&self, database: &str, arguments: &[&str]) -> String {
+        let mut command = self.cluster.command("pg_dump");
+        command.args(["--schema-only", "--dbname", &self.socket_url(database)]).args(arguments);
+        let output = command.output().unwrap_or_else(|error| panic!("cannot run pg_dump: {error}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pg_dump failed:\n{said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// What the server has written to its log.
     #[must_use]
     pub fn log(&self) -> String {

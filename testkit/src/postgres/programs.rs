@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Where Debian puts the versions, none of which is on PATH.
 const VERSIONS: &str = "/usr/lib/postgresql";
-const NEEDED: [&str; 2] = ["initdb", "postgres"];
+const NEEDED: [&str; 3] = ["initdb", "pg_dump", "postgres"];
 
 /// The folder that the programs are in.
 pub(super) fn folder() -> PathBuf {
@@ -18,7 +18,7 @@ pub(super) fn folder() -> PathBuf {
     let has_all = |folder: &PathBuf| NEEDED.iter().all(|program| folder.join(program).is_file());
     on_path.into_iter().chain(versions()).find(has_all).unwrap_or_else(|| {
         panic!(
-            "no PostgreSQL server programs (initdb, postgres) on PATH or below {VERSIONS}; \
+            "no PostgreSQL server programs (initdb, pg_dump, postgres) on PATH or below {VERSIONS}; \
              install them (Debian: apt-get install postgresql postgresql-contrib)"
         )
     })
