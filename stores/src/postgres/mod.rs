@@ -90,6 +90,9 @@ impl PostgresStore {
 fn session(url: &PostgresUrl) -> Result<Client> {
     let mut client = url.connect()?;
     client.batch_execute(lane::SETTINGS).map_err(failed)?;
+    // A run remembers what it has committed: a crash of the server must not take that back, whatever its settings.
+    let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+    client.batch_execute(durable).map_err(failed)?;
     Ok(client)
 }
 

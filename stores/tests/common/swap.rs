@@ -52,6 +52,7 @@ impl<'a> Swapping<'a> {
                 former_schema: None,
                 source: RunSource::Any,
                 remade: Vec::new(),
+                foreign: Vec::new(),
                 primary: session.primary(),
                 planned: now()?,
             };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the application changes while the table is copied: a trigger notes the keys, rounds bring the copy up to date (SPEC 11.8).
+//! What the application changes while the table is copied: a trigger notes the keys, rounds bring the copy up to date (SPEC 11.9).
 //!
 //! Owns the trigger and its table of keys. Never notes more of a row than its key, and never forgets a key before its row is in the copy.
 

@@ -165,7 +165,7 @@ impl<'a> Hands<'a> {
         let mut journal = Journal::new(&mut self.lane);
         for row in &copied.refused {
             let faults: Vec<&Error> = row.faults.iter().collect();
-            journal.refuse(self.owner, &row.position, &faults)?;
+            journal.refuse(self.owner.run(), &row.position, &faults)?;
         }
         journal.checkpoint(self.owner, next)?;
         self.lane.commit()?;
@@ -222,7 +222,7 @@ impl<'a> Hands<'a> {
         let mut journal = Journal::new(&mut self.lane);
         for row in &copied.refused {
             let faults: Vec<&Error> = row.faults.iter().collect();
-            journal.refuse(self.owner, &row.position, &faults)?;
+            journal.refuse(self.owner.run(), &row.position, &faults)?;
         }
         journal.checkpoint(self.owner, &next)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Copy and swap: a new table is filled beside the old one and takes its place in one short lock (SPEC 11.8).
+//! Copy and swap: a new table is filled beside the old one and takes its place in one short lock (SPEC 11.9).
 //!
 //! Owns the order of steps. For maintenance windows: it is faster than the live mode and needs room for a second table. Never changes the old
 //! table before the swap commits, and never drops it unasked: until then one statement goes back.
@@ -202,6 +202,9 @@ impl<'a> Swap<'a> {
             (Ok(Some(ended)), _) => Ok(ended),
             (Err(error), _) => Err(error),
         };
+        if let Ok(Ended::Done(_) | Ended::Cancelled(_)) = ended {
+            return ended;
+        }
         // A run whose owner has gone is free at once; if this fails, its lease runs out.
         let released = Journal::new(&mut control).release(&owner);
         ended.and_then(|ended| released.map(|()| ended))
@@ -214,17 +217,13 @@ impl<'a> Swap<'a> {
         mut phase: Phase,
         (observer, stops): (&dyn RunObserver, &AtomicBool),
     ) -> Result<Option<Ended>> {
-        let (mut control, _) = self.lane_of(&self.store.name)?;
-        let mut advance = |phase: Phase, report: Option<&RunReport>| {
-            let text = report.map(RunReport::to_json);
-            Journal::new(&mut control).advance(owner, phase, text.as_deref())?;
-            observer.step(&Step::Phase(phase))
-        };
         if phase == Phase::Planned {
             self.prepare(owner.run())?;
             observer.step(&Step::Swap(SwapStep::Prepared))?;
+            let (mut lane, _) = self.lane_of(&self.store.name)?;
             phase = Phase::Running;
-            advance(phase, None)?;
+            Self::advance(&mut lane, owner, phase)?;
+            observer.step(&Step::Phase(phase))?;
         }
         let site = self.site(owner.run())?;
         let mut hands = Hands::new(self, (&site, owner), observer, stops)?;
@@ -232,7 +231,8 @@ impl<'a> Swap<'a> {
             if !self.ranges(&mut hands, Stage::Rows, stops)? || !self.build(&mut hands)? {
                 return Ok(None);
             }
-            advance(Phase::Verifying, None)?;
+            hands.attempt(|hands| Self::advance(&mut hands.lane, owner, Phase::Verifying))?;
+            observer.step(&Step::Phase(Phase::Verifying))?;
         }
         if !self.exchange(&mut hands, stops)? {
             return Ok(None);
@@ -246,8 +246,8 @@ impl<'a> Swap<'a> {
             state.after.clear();
             state.write(&mut hands.lane)
         })?;
-        let report = RunReport::of(&Journal::new(&mut hands.lane).run(owner.run())?, Phase::Done);
-        advance(Phase::Done, Some(&report))?;
+        let report = hands.attempt(|hands| Self::advance(&mut hands.lane, owner, Phase::Done))?;
+        observer.step(&Step::Phase(Phase::Done))?;
         Ok(Some(Ended::Done(Box::new(report))))
     }
 
@@ -485,11 +485,19 @@ impl<'a> Swap<'a> {
     fn cancel(&self, owner: &Owner, observer: &dyn RunObserver) -> Result<Ended> {
         Self::discard(self.store, owner.run())?;
         let (mut lane, _) = self.lane_of(&self.store.name)?;
-        let mut journal = Journal::new(&mut lane);
-        let report = RunReport::of(&journal.run(owner.run())?, Phase::Cancelled);
-        journal.advance(owner, Phase::Cancelled, Some(&report.to_json()))?;
+        let report = Self::advance(&mut lane, owner, Phase::Cancelled)?;
         observer.step(&Step::Phase(Phase::Cancelled))?;
         Ok(Ended::Cancelled(Box::new(report)))
+    }
+
+    /// Brings the run into its next phase, with the report if nothing follows.
+    fn advance(lane: &mut PostgresLane, owner: &Owner, next: Phase) -> Result<RunReport> {
+        let now = lane.now()?;
+        let mut journal = Journal::new(lane);
+        let report = RunReport::of(&journal.run(owner.run())?, next).ended(now);
+        let text = next.is_over().then(|| report.to_json());
+        journal.advance(owner, next, text.as_deref())?;
+        Ok(report)
     }
 
     /// Drops the table of before and the function that goes back to it, after a person has looked at the new one. What it held is gone then.
@@ -595,8 +603,8 @@ impl<'a> Swap<'a> {
 
     /// A connection that reads and one that writes.
     fn connections(&self, site: &Site) -> Result<(Client, PostgresLane)> {
-        let lane = PostgresLane::new(self.session()?, site.columns.table().clone(), None);
-        Ok((self.session()?, lane))
+        let lane = PostgresLane::new(session(&self.store.url)?, site.columns.table().clone(), None);
+        Ok((session(&self.store.url)?, lane))
     }
 
     /// A lane over the copy.
@@ -605,17 +613,9 @@ impl<'a> Swap<'a> {
     }
 
     fn lane_of(&self, name: &str) -> Result<(PostgresLane, PgTable)> {
-        let mut client = self.session()?;
+        let mut client = session(&self.store.url)?;
         let table = PgTable::read(&mut client, name, &self.store.schema, &self.store.work)?;
         Ok((PostgresLane::new(client, table.clone(), None), table))
-    }
-
-    /// A connection whose commits survive a crash of the server whatever its settings: a step that is done is not done again.
-    fn session(&self) -> Result<Client> {
-        let mut client = session(&self.store.url)?;
-        let sql = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
-        client.batch_execute(sql).map_err(failed)?;
-        Ok(client)
     }
 }
 
