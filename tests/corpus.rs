@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 mod fuzz_bodies;
 
 /// The targets that `xtask/tests/corpus.rs` replays.
-const ELSEWHERE: &[&str] = &["csv_row", "json_row"];
+const ELSEWHERE: &[&str] = &["csv_row", "file_journal", "foreign", "json_row"];
 
 type Body = fn(&[u8]);
 

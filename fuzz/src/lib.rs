@@ -7,5 +7,9 @@ mod fuzz_bodies;
 #[path = "../../tests/fuzz_bodies/rows.rs"]
 mod rows;
 
+#[path = "../../tests/fuzz_bodies/foreign.rs"]
+mod foreign;
+
+pub use foreign::*;
 pub use fuzz_bodies::*;
 pub use rows::*;

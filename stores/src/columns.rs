@@ -29,6 +29,10 @@ pub(crate) enum Role {
 
 /// The columns of a store, matched to a table.
 #[derive(Debug)]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "only tables move values")
+)]
 pub(crate) struct Columns {
     /// What each column is for, in the store's order.
     pub(crate) roles: Vec<Role>,

@@ -19,6 +19,7 @@ pub mod keyring_file;
 pub mod keyring_watch;
 pub mod live;
 mod migration;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod new_columns;
 #[cfg(feature = "parquet")]
 pub mod parquet_file;
@@ -49,6 +50,7 @@ pub use keyring_file::KeyringPath;
 pub use keyring_watch::KeyringWatch;
 pub use live::{DualTable, LiveTable, RowWrite, StoredRow, StoredValue};
 pub use migration::Work;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use new_columns::ColumnStatements;
 pub use reveal::{RevealForm, Revealer, Shown};
 pub use scan::{ScanPlan, ScanSource, ScannedRow, Visitor};

@@ -31,6 +31,17 @@ pub fn json_row(data: &[u8]) {
     round_trip(|p, i, o, w| json_lines::run(p, i, o, w), data);
 }
 
+/// The journal of a run over a file: what is accepted is written again as it was.
+pub fn file_journal(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(journal) = amanat_stores::file_run::journal::Journal::parse(text) {
+        assert_eq!(journal.to_json(), text, "a journal has one form");
+    }
+    if let Ok(tally) = Tally::from_json(text) {
+        assert_eq!(Tally::from_json(&tally.to_json()).expect("counts come back"), tally);
+    }
+}
+
 /// Protects, protects again, reveals, and does all of it once more with what was revealed.
 /// Gives the refused rows and what was revealed; nothing if the file as a whole is refused.
 fn round_trip(run: Run, input: &[u8]) -> Option<(Vec<u64>, Vec<u8>)> {

@@ -7,6 +7,10 @@ use std::path::Path;
 #[path = "../../tests/fuzz_bodies/rows.rs"]
 mod rows;
 
+#[allow(unreachable_pub, reason = "shared by two crates: exported from one, private to the other")]
+#[path = "../../tests/fuzz_bodies/foreign.rs"]
+mod foreign;
+
 fn replay(target: &str, body: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let mut inputs = 0;
@@ -28,4 +32,14 @@ fn every_csv_input_of_the_corpus_still_passes() {
 #[test]
 fn every_json_lines_input_of_the_corpus_still_passes() {
     replay("json_row", rows::json_row);
+}
+
+#[test]
+fn every_value_of_another_tool_of_the_corpus_still_passes() {
+    replay("foreign", foreign::foreign);
+}
+
+#[test]
+fn every_journal_of_a_run_over_a_file_of_the_corpus_still_passes() {
+    replay("file_journal", rows::file_journal);
 }
