@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::fault::failed;
 use super::rows::{self, SqliteBatch};
 use super::table::SqlTable;
-use super::write::{Change, New, Writer};
+use super::write::{Change, Compare, New, Writer};
 use super::{SqliteReport, batches, open};
 use crate::columns::Role;
 use crate::durable::{Access, PartFile};
@@ -79,7 +79,7 @@ fn reveal_batch(
     observer: &mut dyn Observer,
 ) -> Result<()> {
     let transaction = copy.unchecked_transaction().map_err(failed)?;
-    let (mut writer, mut change) = (Writer::new(copy, batch), Change::default());
+    let (mut writer, mut change) = (Writer::new(copy, batch, Compare::Cells), Change::default());
     for row in 0..batch.count() {
         total.rows += 1;
         let mut faults = Vec::new();

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use amanat::error::{Error, Result};
 use amanat::schema::TableSchema;
@@ -14,9 +15,9 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 use super::fault::{failed, recovery};
 use super::key_counts::key_counts;
 use super::position::from_position;
-use super::rows::SqliteBatch;
+use super::rows::{Pool, Seen, SqliteBatch};
 use super::table::{self, SqlTable};
-use super::write::{Change, STATEMENTS, Writer};
+use super::write::{Change, Compare, STATEMENTS, Writer};
 use super::{Cleaning, clean, journal, open};
 use crate::engine::Rows;
 use crate::migration::Work;
@@ -26,8 +27,8 @@ use crate::run::{
 
 /// A batch is full when it holds this many bytes, however few rows these are.
 const BATCH_BYTES: usize = 1 << 24;
-/// The first read of a batch makes room for this many bytes, later ones for what the last batch took.
-const FIRST_ROOM: usize = 1 << 16;
+/// Connections of this process, counted.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
 /// A table in a SQLite file. SQLite has one writer at a time, so a run has one lane.
 #[derive(Clone, Debug)]
@@ -88,7 +89,8 @@ impl SqliteStore {
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
             connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
         }
-        Ok(SqliteLane { connection, store: self.clone(), table: Arc::new(table), version, room: FIRST_ROOM })
+        let (number, pool) = (CONNECTIONS.fetch_add(1, Ordering::Relaxed), Pool::default());
+        Ok(SqliteLane { connection, number, store: self.clone(), table: Arc::new(table), version, pool })
     }
 }
 
@@ -115,12 +117,13 @@ impl Store for SqliteStore {
 /// A connection to a SQLite file.
 pub struct SqliteLane {
     connection: Connection,
+    number: u64,
     store: SqliteStore,
     table: Arc<SqlTable>,
     /// Changes when anybody changes a table, an index or a trigger of the file.
     version: i64,
-    /// Bytes of the last batch.
-    room: usize,
+    /// Memory of batches.
+    pool: Pool,
 }
 
 impl SqliteLane {
@@ -134,6 +137,15 @@ impl SqliteLane {
             ));
         }
         Ok(hints)
+    }
+
+    /// What this connection sees of the file now.
+    ///
+    /// `PRAGMA data_version` is another number as soon as another connection has committed anything, and the same for what this one commits.
+    fn seen(&self) -> Result<Seen> {
+        let mut statement = self.connection.prepare_cached("PRAGMA data_version").map_err(failed)?;
+        let version = statement.query_row([], |row| row.get(0)).map_err(failed)?;
+        Ok(Seen { connection: self.number, version })
     }
 
     /// Looks at the table again if anything in the file was defined otherwise meanwhile.
@@ -174,8 +186,10 @@ impl Lane for SqliteLane {
     ) -> Result<SqliteBatch> {
         self.look_again()?;
         let ends = (after.or(range.after.as_ref()), range.upto.as_ref());
-        let batch = read_batch(&self.connection, &self.table, ends, (rows, self.room), number)?;
-        self.room = batch.held_bytes();
+        // Before the rows: what is committed between the two then counts as behind them.
+        let seen = self.seen()?;
+        let mut batch = read_batch(&self.connection, &self.table, ends, (rows, &self.pool), number)?;
+        batch.seen = Some(seen);
         Ok(batch)
     }
 
@@ -184,7 +198,7 @@ impl Lane for SqliteLane {
             return Err(Error::misuse("rows are locked inside a transaction only"));
         }
         self.look_again()?;
-        let mut batch = SqliteBatch::new(&self.table, 0);
+        let mut batch = SqliteBatch::new(&self.table, &self.pool);
         let mut statement = self.connection.prepare_cached(&self.table.select_one()).map_err(failed)?;
         for position in rows {
             let key = from_position(position, self.table.key.len())?;
@@ -203,7 +217,11 @@ impl Lane for SqliteLane {
             return Err(Error::misuse("the batch is of another table"));
         }
         let (mut written, mut change) = (Written::default(), Change::default());
-        let mut writer = Writer::new(&self.connection, batch);
+        // Inside the transaction nobody else writes, and triggers may change any row.
+        let excludes = !self.connection.is_autocommit() && !self.table.watched;
+        let compare =
+            if excludes && batch.seen == Some(self.seen()?) { Compare::Version } else { Compare::Cells };
+        let mut writer = Writer::new(&self.connection, batch, compare);
         for row in 0..batch.count() {
             change.fill(batch, sealed, row)?;
             if change.places.is_empty() {
@@ -277,10 +295,10 @@ pub(super) fn read_batch(
     connection: &Connection,
     table: &Arc<SqlTable>,
     (after, upto): (Option<&Position>, Option<&Position>),
-    (most, room): (usize, usize),
+    (most, pool): (usize, &Pool),
     first: u64,
 ) -> Result<SqliteBatch> {
-    let mut batch = SqliteBatch::new(table, room);
+    let mut batch = SqliteBatch::new(table, pool);
     let sql = table.select(after.is_some(), upto.is_some());
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let ends = after.into_iter().chain(upto).map(|position| from_position(position, table.key.len()));
@@ -298,4 +316,35 @@ pub(super) fn read_batch(
 fn schema_version(connection: &Connection) -> Result<i64> {
     let mut statement = connection.prepare_cached("PRAGMA schema_version").map_err(failed)?;
     statement.query_row([], |row| row.get(0)).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_sees_what_others_commit_and_nothing_of_it_holds_for_another() -> Result<()> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("people.db");
+        let other = Connection::open(&file).map_err(failed)?;
+        let table = "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE more (id INTEGER)";
+        other.execute_batch(table).map_err(failed)?;
+        let schema = amanat::schema::Schema::from_toml(
+            "format = \"amanat-schema\"\nversion = 1\n[[table]]\nname = \"people\"\nrecord_id = [\"id\"]\nfield = [{ name = \"name\", mode = \"sealed\" }]",
+        )?;
+        let [table] = schema.tables() else { return Err(Error::misuse("one table")) };
+        let store = SqliteStore::new(&file, "people", table);
+        let (mut lane, second) = (store.connect()?, store.connect()?);
+        let seen = lane.seen()?;
+        assert_ne!(seen, second.seen()?, "numbers of two connections are not compared");
+        lane.begin()?;
+        lane.execute("INSERT INTO more VALUES (1)", &[])?;
+        assert_eq!(seen, lane.seen()?, "what it writes itself changes nothing");
+        lane.commit()?;
+        assert_eq!(seen, lane.seen()?);
+        other.execute_batch("INSERT INTO people VALUES (1, 'synthetic')").map_err(failed)?;
+        lane.begin()?;
+        assert_ne!(seen, lane.seen()?, "another has committed");
+        lane.rollback()
+    }
 }

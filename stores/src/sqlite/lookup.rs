@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 
 use super::fault::failed;
 use super::open;
-use super::rows::{self, SqliteBatch};
+use super::rows::{self, Pool, SqliteBatch};
 use super::table::{self, QueryPlan, SqlTable};
 use crate::engine::Rows;
 
@@ -72,7 +72,7 @@ impl Lookup {
         let mut statement = self.connection.prepare_cached(&self.sql).map_err(failed)?;
         let terms = terms.iter().map(|term| rows::term(term, self.table.encoding));
         let mut found = statement.query(params_from_iter(terms)).map_err(failed)?;
-        let mut batch = SqliteBatch::new(&self.table, 0);
+        let mut batch = SqliteBatch::new(&self.table, &Pool::default());
         while let Some(row) = found.next().map_err(failed)? {
             batch.push(row, 1 + u64::try_from(batch.count()).unwrap_or_default())?;
             let rowid = match batch.key(batch.count() - 1).collect::<Vec<_>>().as_slice() {

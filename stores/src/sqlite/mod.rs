@@ -35,6 +35,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::fault::{failed, is_interrupted};
 use self::lane::read_batch;
+use self::rows::Pool;
 use self::table::SqlTable;
 use crate::engine::Rows;
 use crate::run::Batch;
@@ -99,12 +100,12 @@ fn batches(
     table: &Arc<SqlTable>,
     mut take: impl FnMut(&SqliteBatch) -> Result<()>,
 ) -> Result<()> {
-    let (mut after, mut next, mut room) = (None, 1, 0);
+    let (mut after, mut next, pool) = (None, 1, Pool::default());
     loop {
-        let batch = read_batch(connection, table, (after.as_ref(), None), (BATCH_ROWS, room), next)?;
+        let batch = read_batch(connection, table, (after.as_ref(), None), (BATCH_ROWS, &pool), next)?;
         let Some(last) = batch.count().checked_sub(1) else { return Ok(()) };
         take(&batch)?;
-        (after, next, room) = (batch.position(last), batch.number(last) + 1, batch.held_bytes());
+        (after, next) = (batch.position(last), batch.number(last) + 1);
     }
 }
 

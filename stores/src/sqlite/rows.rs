@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use amanat::RecordId;
 use amanat::envelope::{Envelope, looks_like_envelope, looks_like_text_form};
@@ -26,9 +27,32 @@ use crate::run::{Batch, Position};
 use crate::scan::{ScanRows, no_such_field};
 use crate::text_value;
 
+/// Memory of batches that are done, for those that come: to ask the system for it anew costs as much as to read the rows.
+pub(super) type Pool = Arc<Mutex<Vec<Memory>>>;
+
+/// Batches of a run that are alive at the same time: one is read, one sealed, one written.
+const POOLED: usize = 3;
+
 /// Rows as they were read; owns them. All their bytes stand in one piece of memory.
 pub struct SqliteBatch {
     pub(super) table: Arc<SqlTable>,
+    /// What the rows are as of; `None` if nothing tells whether they still are.
+    pub(super) seen: Option<Seen>,
+    memory: Memory,
+    pool: Pool,
+}
+
+/// A state of a file, as one connection sees it: the same only as long as no other connection has committed anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Number of the connection among those of this process.
+    pub(super) connection: u64,
+    pub(super) version: i64,
+}
+
+/// The memory of a batch.
+#[derive(Default)]
+pub(super) struct Memory {
     rows: Vec<SqlRow>,
     /// Values of all rows, one row after the other: its key, its record id, its cells.
     values: Vec<Held>,
@@ -60,16 +84,10 @@ struct Span {
 }
 
 impl SqliteBatch {
-    /// An empty batch with room for about so many bytes.
-    pub(super) fn new(table: &Arc<SqlTable>, room: usize) -> Self {
-        let table = Arc::clone(table);
-        Self {
-            table,
-            rows: Vec::new(),
-            values: Vec::new(),
-            record_texts: Vec::new(),
-            bytes: Vec::with_capacity(room),
-        }
+    /// An empty batch in memory of the pool.
+    pub(super) fn new(table: &Arc<SqlTable>, pool: &Pool) -> Self {
+        let memory = pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        Self { table: Arc::clone(table), seen: None, memory, pool: Arc::clone(pool) }
     }
 
     /// Reads a further row.
@@ -91,25 +109,25 @@ impl SqliteBatch {
             if (keys..keys + records).contains(&place) {
                 let text = match held {
                     Held::Text(span) => Some(span),
-                    Held::Integer(number) => Some(self.hold(number.to_string().as_bytes())),
+                    Held::Integer(number) => Some(self.hold_text(number)),
                     _ => None,
                 };
-                self.record_texts.push(text);
+                self.memory.record_texts.push(text);
             }
-            self.values.push(held);
+            self.memory.values.push(held);
         }
-        self.rows.push(SqlRow { number, not_utf8 });
+        self.memory.rows.push(SqlRow { number, not_utf8 });
         Ok(())
     }
 
     /// Gives the row that was read last another number.
     pub(super) fn number_last(&mut self, number: u64) {
-        self.rows.last_mut().into_iter().for_each(|row| row.number = number);
+        self.memory.rows.last_mut().into_iter().for_each(|row| row.number = number);
     }
 
     /// About how much memory the bytes of its rows take.
     pub(super) fn held_bytes(&self) -> usize {
-        self.bytes.len() + size_of_val(self.values.as_slice())
+        self.memory.bytes.len() + size_of_val(self.memory.values.as_slice())
     }
 
     /// The key of a row.
@@ -131,7 +149,7 @@ impl SqliteBatch {
     fn part(&self, row: usize, first: usize, count: usize) -> impl Iterator<Item = SqlRef<'_>> {
         let width = self.table.key.len() + self.table.record.len() + self.table.cells.len();
         let start = row * width + first;
-        let held = self.values.get(start..start + count).unwrap_or_default();
+        let held = self.memory.values.get(start..start + count).unwrap_or_default();
         held.iter().map(|held| match held {
             Held::Null => SqlRef::Null,
             Held::Integer(number) => SqlRef::Integer(*number),
@@ -142,22 +160,29 @@ impl SqliteBatch {
     }
 
     fn hold(&mut self, bytes: &[u8]) -> Span {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
+        let start = self.memory.bytes.len();
+        self.memory.bytes.extend_from_slice(bytes);
         Span { start, length: bytes.len() }
     }
 
+    fn hold_text(&mut self, number: i64) -> Span {
+        let start = self.memory.bytes.len();
+        // Memory takes whatever is written to it.
+        drop(write!(self.memory.bytes, "{number}"));
+        Span { start, length: self.memory.bytes.len() - start }
+    }
+
     fn held(&self, span: Span) -> &[u8] {
-        self.bytes.get(span.start..span.start + span.length).unwrap_or_default()
+        self.memory.bytes.get(span.start..span.start + span.length).unwrap_or_default()
     }
 
     fn row(&self, row: usize) -> Result<&SqlRow> {
-        self.rows.get(row).ok_or_else(|| Error::misuse("the batch has fewer rows"))
+        self.memory.rows.get(row).ok_or_else(|| Error::misuse("the batch has fewer rows"))
     }
 
     fn record_texts(&self, row: usize) -> impl Iterator<Item = Result<&str>> {
         let records = self.table.record.len();
-        let spans = self.record_texts.get(row * records..(row + 1) * records).unwrap_or_default();
+        let spans = self.memory.record_texts.get(row * records..(row + 1) * records).unwrap_or_default();
         spans.iter().map(|span| {
             let text = span.and_then(|span| core::str::from_utf8(self.held(span)).ok());
             text.ok_or_else(|| Error::schema("a column of the record id is neither INTEGER nor TEXT"))
@@ -165,13 +190,27 @@ impl SqliteBatch {
     }
 }
 
+impl Drop for SqliteBatch {
+    fn drop(&mut self) {
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.rows.clear();
+        memory.values.clear();
+        memory.record_texts.clear();
+        memory.bytes.clear();
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() < POOLED {
+            pool.push(memory);
+        }
+    }
+}
+
 impl Rows for SqliteBatch {
     fn count(&self) -> usize {
-        self.rows.len()
+        self.memory.rows.len()
     }
 
     fn number(&self, row: usize) -> u64 {
-        self.rows.get(row).map_or(0, |row| row.number)
+        self.memory.rows.get(row).map_or(0, |row| row.number)
     }
 
     fn record(&self, row: usize) -> Result<RecordId<'_>> {
@@ -268,7 +307,7 @@ impl ScanRows for SqliteBatch {
             SqlRef::Text(text) => core::str::from_utf8(text).map_or_else(|_| hex(text), ToOwned::to_owned),
             SqlRef::Blob(bytes) => hex(bytes),
         };
-        self.rows.get(row).map(|_| Self::key(self, row).map(text).collect())
+        self.memory.rows.get(row).map(|_| Self::key(self, row).map(text).collect())
     }
 
     fn record_columns(&self, row: usize) -> Result<Vec<Cow<'_, str>>> {
@@ -289,7 +328,7 @@ impl ScanRows for SqliteBatch {
 
 impl fmt::Debug for SqliteBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SqliteBatch({} rows)", self.rows.len())
+        write!(f, "SqliteBatch({} rows)", self.memory.rows.len())
     }
 }
 

@@ -11,6 +11,7 @@ use amanat::schema::{Encoding, TableSchema};
 use rusqlite::{Connection, ToSql};
 
 use super::fault::failed;
+use super::write::Compare;
 use crate::columns::{Columns, Role};
 use crate::migration::Work;
 
@@ -199,11 +200,12 @@ impl SqlTable {
     }
 
     /// Writes some of the cells of a row, if key, record id, the old cells and some further ones are still what they were. Bound are: key,
-    /// record id, the old cells, the further ones, the new cells.
+    /// record id, the old cells, the further ones, the new cells. Where the version of the file is compared, key and new cells alone.
     ///
     /// `OR ABORT` overrides a constraint that would have another row deleted or this one passed over.
-    pub(super) fn update(&self, places: &[usize], unchanged: &[usize]) -> String {
+    pub(super) fn update(&self, places: &[usize], unchanged: &[usize], compare: Compare) -> String {
         let old = self.record.iter().chain(self.cells_at(places)).chain(self.cells_at(unchanged));
+        let old = old.filter(|_| compare == Compare::Cells);
         let mut holes = self.key.len() + 1..;
         let old: Vec<String> = old.zip(holes.by_ref()).map(|(column, hole)| same(column, hole)).collect();
         let set: Vec<String> =

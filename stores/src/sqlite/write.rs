@@ -138,17 +138,27 @@ fn surrogate(new: &Surrogate, encoding: Encoding) -> New<'_> {
 /// Cells that change, and cells that must not have changed.
 type Pattern = (Vec<usize>, Vec<usize>);
 
+/// What tells that a row still is what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    /// Its record id and its old cells, in the condition of the write.
+    Cells,
+    /// The file: no other connection has committed anything since the rows were read, and none can before this transaction ends.
+    Version,
+}
+
 /// Writes rows of one batch, with statements that are prepared once for each pattern.
 pub(super) struct Writer<'c> {
     connection: &'c Connection,
     batch: &'c SqliteBatch,
+    compare: Compare,
     statements: Vec<(Pattern, CachedStatement<'c>)>,
     scratch: Vec<u8>,
 }
 
 impl<'c> Writer<'c> {
-    pub(super) const fn new(connection: &'c Connection, batch: &'c SqliteBatch) -> Self {
-        Self { connection, batch, statements: Vec::new(), scratch: Vec::new() }
+    pub(super) const fn new(connection: &'c Connection, batch: &'c SqliteBatch, compare: Compare) -> Self {
+        Self { connection, batch, compare, statements: Vec::new(), scratch: Vec::new() }
     }
 
     /// Writes a row; false if it no longer is what was read.
@@ -159,7 +169,7 @@ impl<'c> Writer<'c> {
         let known = if let Some(known) = known {
             known
         } else {
-            let sql = batch.table.update(places, unchanged);
+            let sql = batch.table.update(places, unchanged, self.compare);
             let statement = self.connection.prepare_cached(&sql).map_err(failed)?;
             if self.statements.len() == STATEMENTS {
                 self.statements.clear();
@@ -174,9 +184,12 @@ impl<'c> Writer<'c> {
             hole += 1;
             statement.raw_bind_parameter(hole, ToSqlOutput::Borrowed(value)).map_err(failed)
         };
-        batch.key(row).chain(batch.record_values(row)).try_for_each(&mut bind)?;
-        for place in places.iter().chain(unchanged) {
-            bind(batch.value(row, *place)?)?;
+        batch.key(row).try_for_each(&mut bind)?;
+        if self.compare == Compare::Cells {
+            batch.record_values(row).try_for_each(&mut bind)?;
+            for place in places.iter().chain(unchanged) {
+                bind(batch.value(row, *place)?)?;
+            }
         }
         values.iter().try_for_each(|value| bind(value.bound(&mut self.scratch)))?;
         let written = statement.raw_execute();
