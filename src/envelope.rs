@@ -148,6 +148,12 @@ pub fn looks_like_envelope(stored: &[u8]) -> bool {
 /// need not be UTF-8.
 #[must_use]
 pub fn looks_like_text_form(stored: &[u8]) -> bool {
+    // Nearly every text begins with a letter or digit: what it is then shows in its first bytes, and the rest need not be read.
+    if stored.first().is_some_and(|first| first.is_ascii_alphanumeric()) {
+        let Some(version) = stored.strip_prefix(b"amn") else { return false };
+        let digits = version.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+        return (1..4).contains(&digits) && version.get(digits) == Some(&b'.');
+    }
     let text = stored.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
     version_digits(text).is_some()
@@ -164,4 +170,26 @@ fn version_digits(text: &str) -> Option<&str> {
 #[must_use]
 pub fn text_key_prefix(suite: Suite, key: KeyId) -> String {
     to_text(&header(suite, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_behind_a_space_is_told_in_the_same_way() {
+        let texts = [
+            "", "a", "amn", "amn.", "amn1", "amn1.", "amn1.AQ", "amn12.", "amn123.x", "amn1234.", "amn1x.",
+            "amnx.1", "Amn1.", "1amn1.", "amn1é.",
+        ];
+        for text in texts {
+            let behind = format!(" {text}");
+            assert_eq!(
+                looks_like_text_form(text.as_bytes()),
+                looks_like_text_form(behind.as_bytes()),
+                "{text}"
+            );
+        }
+        assert!(looks_like_text_form(b"amn1.\xff") && !looks_like_text_form(b"amn\xff1."));
+    }
 }

@@ -4,6 +4,7 @@
 //! Owns the decision from the header alone. Never seals what looks like an envelope, never tries a key to learn what a cell is.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use amanat::envelope::{Envelope, append_from_text};
 use amanat::error::{Error, Kind, Result};
@@ -12,6 +13,8 @@ use amanat::schema::{Absence, FieldPolicy, Migration, ValueType};
 use amanat::suite::Suite;
 use amanat::value::{Value, ValueRef};
 use amanat::{FieldOpener, RecordId};
+
+use crate::texts::Texts;
 
 /// A cell as a store holds it.
 #[derive(Debug)]
@@ -42,21 +45,27 @@ pub(crate) enum Decision<'a> {
     /// It is plain and gets sealed.
     Seal(Plain<'a>),
     /// It is sealed otherwise, under this key, and gets sealed anew.
-    Reseal(KeyId, Value),
+    Reseal(KeyId, Plain<'a>),
 }
 
-/// A plain value, borrowed from the store or decoded.
+/// A plain value.
 #[derive(Debug)]
 pub(crate) enum Plain<'a> {
+    /// Borrowed from the store.
     Borrowed(ValueRef<'a>),
-    Owned(Value),
+    /// A text that was opened, at this place of the reader's texts.
+    Kept(Range<usize>),
+    /// Decoded or opened. Apart, so that what is handed on for every cell is small.
+    Owned(Box<Value>),
 }
 
 impl Plain<'_> {
-    pub(crate) fn as_ref(&self) -> ValueRef<'_> {
+    /// The value; `texts` are those of the reader that decided about its cell.
+    pub(crate) fn as_ref<'v>(&'v self, texts: &'v Texts) -> ValueRef<'v> {
         match self {
             Self::Borrowed(value) => *value,
-            Self::Owned(value) => value.as_ref(),
+            Self::Kept(place) => ValueRef::Text(texts.at(place)),
+            Self::Owned(value) => Value::as_ref(value),
         }
     }
 }
@@ -68,13 +77,25 @@ pub(crate) struct CellReader {
     primary: KeyId,
     /// Whether it is sealed anew although its header asks for nothing.
     remade: bool,
+    /// Whether what stays as it is is opened too.
+    checks: bool,
     /// Bytes of the envelope whose text form was read last.
     scratch: Vec<u8>,
+    /// Texts that are sealed anew.
+    pub(crate) texts: Texts,
 }
 
 impl CellReader {
-    pub(crate) const fn new(policy: FieldPolicy, opener: FieldOpener, primary: KeyId) -> Self {
-        Self { policy, opener, primary, remade: false, scratch: Vec::new() }
+    pub(crate) fn new(policy: FieldPolicy, opener: FieldOpener, primary: KeyId) -> Self {
+        Self {
+            policy,
+            opener,
+            primary,
+            remade: false,
+            checks: false,
+            scratch: Vec::new(),
+            texts: Texts::default(),
+        }
     }
 
     /// Whether every cell is sealed anew: its padding got smaller, which no length shows, or it is bound to another name.
@@ -83,7 +104,15 @@ impl CellReader {
         self
     }
 
+    /// Whether what stays as it is is opened too, to see that it opens.
+    pub(crate) const fn checking(mut self, checks: bool) -> Self {
+        self.checks = checks;
+        self
+    }
+
     /// Decides what protecting does with a cell: from the header, and only then by opening what must be sealed anew.
+    // Inlined, as all that decides: what it gives would else be copied from function to function for every cell.
+    #[inline]
     pub(crate) fn decide<'a>(&mut self, record: &RecordId<'_>, stored: Stored<'a>) -> Result<Decision<'a>> {
         match stored {
             Stored::Absent => Ok(self.seal(Plain::Borrowed(ValueRef::Null))),
@@ -93,28 +122,52 @@ impl CellReader {
             }
             Stored::PlainOwned(value) => {
                 value.as_ref().check()?;
-                Ok(self.seal(Plain::Owned(value)))
+                Ok(self.seal(Plain::Owned(Box::new(value))))
             }
             Stored::EnvelopeBytes(bytes) => {
-                let envelope = Envelope::parse(bytes).map_err(looks_like)?;
-                if !self.remade && is_current(&self.policy, self.primary, &envelope) {
-                    return Ok(Decision::Keep);
-                }
-                open_anew(&mut self.opener, &self.policy, record, &envelope)
+                self.decide_envelope(record, Envelope::parse(bytes).map_err(looks_like)?)
             }
             Stored::EnvelopeText(text) => {
-                let envelope = from_text(text, &mut self.scratch).map_err(looks_like)?;
-                if !self.remade && is_current(&self.policy, self.primary, &envelope) {
-                    return Ok(Decision::Keep);
-                }
-                open_anew(&mut self.opener, &self.policy, record, &envelope)
+                let mut scratch = std::mem::take(&mut self.scratch);
+                let envelope = from_text(text, &mut scratch).map_err(looks_like);
+                let decided = envelope.and_then(|envelope| self.decide_envelope(record, envelope));
+                self.scratch = scratch;
+                decided
             }
             Stored::Foreign(_) => Err(of_another_tool()),
         }
     }
 
+    /// Decides about an envelope; opens it unless it stays and nobody checks.
+    #[inline]
+    fn decide_envelope(
+        &mut self,
+        record: &RecordId<'_>,
+        envelope: Envelope<'_>,
+    ) -> Result<Decision<'static>> {
+        let stays = !self.remade && is_current(&self.policy, self.primary, &envelope);
+        if stays && !self.checks {
+            return Ok(Decision::Keep);
+        }
+        let value = self.opener.open_parsed(record, &envelope)?;
+        check_type(value, self.policy.value_type())?;
+        if stays {
+            return Ok(Decision::Keep);
+        }
+        // Nearly every value is a text: memory of its own for each would cost as much as a tenth of opening and sealing it.
+        let plain = match value {
+            ValueRef::Text(text) => Plain::Kept(self.texts.keep(text)),
+            ValueRef::Null => Plain::Borrowed(ValueRef::Null),
+            ValueRef::Integer(number) => Plain::Borrowed(ValueRef::Integer(number)),
+            ValueRef::Date(date) => Plain::Borrowed(ValueRef::Date(date)),
+            ValueRef::Boolean(truth) => Plain::Borrowed(ValueRef::Boolean(truth)),
+            value => Plain::Owned(Box::new(value.to_value())),
+        };
+        Ok(Decision::Reseal(envelope.key(), plain))
+    }
+
     fn seal<'a>(&self, plain: Plain<'a>) -> Decision<'a> {
-        if self.policy.absence() == Absence::Visible && matches!(plain.as_ref(), ValueRef::Null) {
+        if self.policy.absence() == Absence::Visible && matches!(plain.as_ref(&self.texts), ValueRef::Null) {
             return Decision::Absent;
         }
         Decision::Seal(plain)
@@ -162,21 +215,11 @@ fn is_current(policy: &FieldPolicy, primary: KeyId, envelope: &Envelope<'_>) -> 
     envelope.key() == primary && as_policy && padded
 }
 
-fn open_anew(
-    opener: &mut FieldOpener,
-    policy: &FieldPolicy,
-    record: &RecordId<'_>,
-    envelope: &Envelope<'_>,
-) -> Result<Decision<'static>> {
-    let value = opener.open_parsed(record, envelope)?;
-    check_type(value, policy.value_type())?;
-    Ok(Decision::Reseal(envelope.key(), value.to_value()))
-}
-
 fn of_another_tool() -> Error {
     Error::misuse("a value of another tool was not opened")
 }
 
+#[inline]
 fn from_text<'s>(text: &str, scratch: &'s mut Vec<u8>) -> Result<Envelope<'s>> {
     scratch.clear();
     if !text.starts_with("amn") {
@@ -197,6 +240,7 @@ fn looks_like(error: Error) -> Error {
 }
 
 /// Refuses an authentic value of another type than the schema says.
+#[inline]
 fn check_type(value: ValueRef<'_>, wanted: ValueType) -> Result<()> {
     let fits = match value {
         ValueRef::Null => true,

@@ -19,6 +19,7 @@ use crate::cell::{CellReader, Decision, Opened, Plain, Stored};
 use crate::engine::{self, Effort, Rows, Source};
 use crate::session::KeyringSession;
 use crate::text_value;
+use crate::texts::Texts;
 
 /// Decides about the cells of one field.
 pub(crate) struct Decider<'s> {
@@ -80,7 +81,9 @@ impl<'s> Decider<'s> {
         let foreign =
             work.opener(name).map(|(table, opener)| Foreign { table, opener, keys: known.to_vec() });
         Ok(Self {
-            reader: engine::reader(session, keys, table, policy)?.remaking(remade),
+            reader: engine::reader(session, keys, table, policy)?
+                .remaking(remade)
+                .checking(effort == Effort::Check),
             former: former.transpose()?,
             foreign,
             effort,
@@ -90,6 +93,7 @@ impl<'s> Decider<'s> {
     }
 
     /// Decides about the field at a position of a row.
+    #[inline]
     pub(crate) fn decide<'a, R: Rows>(
         &mut self,
         rows: &'a R,
@@ -108,15 +112,15 @@ impl<'s> Decider<'s> {
             return Ok(Decided { decision: taken, foreign, moves: true, opened: false });
         }
         let own = self.decide_own(rows, (row, position), record)?;
+        let none = Texts::default();
         let now = match &own.decision {
             Decision::Absent => ValueRef::Null,
             Decision::Keep => self.open(rows, (row, position), record)?,
-            Decision::Seal(value) => value.as_ref(),
-            Decision::Reseal(_, value) => value.as_ref(),
+            Decision::Seal(value) | Decision::Reseal(_, value) => value.as_ref(&self.reader.texts),
         };
         let before = match &taken {
-            Decision::Seal(value) => value.as_ref(),
-            Decision::Reseal(_, value) => value.as_ref(),
+            // It is none that a reader keeps.
+            Decision::Seal(value) | Decision::Reseal(_, value) => value.as_ref(&none),
             Decision::Absent | Decision::Keep => ValueRef::Null,
         };
         if before != now {
@@ -143,21 +147,22 @@ impl<'s> Decider<'s> {
     }
 
     /// Decides from the field's own column.
+    #[inline]
     fn decide_own<'a, R: Rows>(
         &mut self,
         rows: &'a R,
         place: (usize, usize),
         record: &RecordId<'_>,
     ) -> Result<Decided<'a>> {
-        let (stored, foreign) = self.stored(rows, place, Place::Own)?;
+        let (stored, foreign) = match self.foreign {
+            None => (rows.cell(place.0, place.1)?, false),
+            Some(_) => self.stored(rows, place, Place::Own)?,
+        };
         let decision = self.reader.decide(record, stored)?;
         if let Decision::Seal(value) = &decision {
             self.check_source(value)?;
         }
         let opened = self.effort == Effort::Check && matches!(decision, Decision::Keep);
-        if opened {
-            self.open(rows, place, record)?;
-        }
         Ok(Decided { decision, foreign, moves: false, opened })
     }
 
@@ -165,15 +170,21 @@ impl<'s> Decider<'s> {
     fn take<'a>(&mut self, record: &RecordId<'_>, stored: Stored<'a>) -> Result<Decision<'a>> {
         let reader = self.former.as_mut().ok_or_else(|| Error::misuse("the field has no former column"))?;
         let decision = reader.decide(record, stored).map_err(|error| error.at_field(reader.policy.name()))?;
-        if let Decision::Seal(value) = &decision {
-            self.check_source(value)?;
+        match decision {
+            Decision::Reseal(key, value @ Plain::Kept(_)) => {
+                // The texts of a field are those of the reader of its own column.
+                let value = value.as_ref(&reader.texts).to_value();
+                reader.texts.clear();
+                Ok(Decision::Reseal(key, Plain::Owned(Box::new(value))))
+            }
+            Decision::Seal(value) => self.check_source(&value).map(|()| Decision::Seal(value)),
+            decision => Ok(decision),
         }
-        Ok(decision)
     }
 
     /// Refuses plaintext where only sealed values are taken.
     fn check_source(&self, value: &Plain<'_>) -> Result<()> {
-        let is_absent = matches!(value.as_ref(), ValueRef::Null);
+        let is_absent = matches!(value.as_ref(&self.reader.texts), ValueRef::Null);
         if self.source == Source::Any || (is_absent && self.expects_absence) {
             return Ok(());
         }

@@ -165,6 +165,7 @@ impl<'s> Protector<'s> {
             self.surrogates.as_ref().map_or(0, SurrogateMaker::len),
             self.table,
         );
+        self.deciders.iter_mut().for_each(|decider| decider.reader.texts.clear());
         let mut columns: Vec<Vec<ToSeal<'_>>> =
             (0..fields).map(|_| Vec::with_capacity(rows.count())).collect();
         for row in 0..rows.count() {
@@ -225,7 +226,7 @@ impl<'s> Protector<'s> {
                     Slot::New(column.len() - 1, before)
                 }
                 Decision::Reseal(key, value) => {
-                    column.push(ToSeal { record: record.clone(), value: Plain::Owned(value) });
+                    column.push(ToSeal { record: record.clone(), value });
                     Slot::New(column.len() - 1, Before::Sealed(key))
                 }
             };
@@ -275,7 +276,8 @@ impl<'s> Protector<'s> {
                     _ if !needed.get(position).is_some_and(|needed| *needed) => continue,
                     Slot::Absent => ValueRef::Null,
                     Slot::New(place, _) => {
-                        column.get(*place).map_or(ValueRef::Null, |item| item.value.as_ref())
+                        let texts = &decider.reader.texts;
+                        column.get(*place).map_or(ValueRef::Null, |item| item.value.as_ref(texts))
                     }
                     Slot::Unchanged => {
                         let name = decider.reader.policy.name().clone();
@@ -324,13 +326,12 @@ impl<'s> Protector<'s> {
         let need = u64::try_from(column.len()).unwrap_or(u64::MAX);
         let absent = || Error::misuse("the batch has another number of sealed fields than the table");
         let batch = out.batches.get_mut(position).ok_or_else(absent)?;
-        // Other threads draw on the same allowance: what was there a moment ago may be gone.
-        while let Err(error) = self
-            .sealers
-            .get_mut(position)
-            .ok_or_else(absent)?
-            .seal_batch(column.iter().map(|item| (&item.record, item.value.as_ref())), batch)
-        {
+        loop {
+            let sealer = self.sealers.get_mut(position).ok_or_else(absent)?;
+            let texts = &self.deciders.get(position).ok_or_else(absent)?.reader.texts;
+            let values = column.iter().map(|item| (&item.record, item.value.as_ref(texts)));
+            let Err(error) = sealer.seal_batch(values, batch) else { break };
+            // Other threads draw on the same allowance: what was there a moment ago may be gone.
             let used_up = self.allowance.as_ref().is_some_and(|allowance| allowance.left() < need);
             if error.kind() != Kind::Limit || !used_up || !batch.is_empty() {
                 return Err(error);
@@ -340,7 +341,7 @@ impl<'s> Protector<'s> {
         if self.effort == Effort::SealAndVerify {
             let reader = &mut self.deciders.get_mut(position).ok_or_else(absent)?.reader;
             for (item, envelope) in column.iter().zip(batch.iter()) {
-                if reader.opener.open(&item.record, envelope)? != item.value.as_ref() {
+                if reader.opener.open(&item.record, envelope)? != item.value.as_ref(&reader.texts) {
                     return Err(Error::misuse(
                         "a value that was sealed opens to another; nothing was overwritten",
                     )

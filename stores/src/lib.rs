@@ -38,6 +38,7 @@ pub mod stream;
 mod surrogates;
 pub mod tally;
 mod text_value;
+mod texts;
 #[cfg(feature = "sqlite")]
 pub mod vault;
 

@@ -17,6 +17,7 @@ use crate::cell::Stored;
 use crate::json;
 
 /// Reads a cell of a text file as a value of the field's type; an empty one is absent.
+#[inline]
 pub(crate) fn read(bytes: &[u8], value_type: ValueType) -> Result<Stored<'_>> {
     if bytes.is_empty() {
         return Ok(Stored::Absent);
