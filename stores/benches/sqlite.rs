@@ -127,6 +127,7 @@ impl Registry {
             former_schema: None,
             source: RunSource::Any,
             remade: Vec::new(),
+            foreign: Vec::new(),
             primary: session.primary(),
             planned: now().unwrap(),
         };
