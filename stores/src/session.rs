@@ -116,7 +116,7 @@ impl<'a> KeyringSession<'a> {
         self.remade.contains(name)
     }
 
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(feature = "sqlite")]
     /// The time, by the clock that was passed in.
     pub(crate) fn now(&self) -> Result<Timestamp> {
         (self.clock)()

@@ -12,7 +12,7 @@ use super::{KeyRange, Position};
 use crate::tally::Tally;
 
 /// The tables of the journal.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "sqlite")]
 pub(crate) const JOURNAL_TABLES: [&str; 3] = ["amanat_run", "amanat_run_range", "amanat_run_exception"];
 
 /// A run as the journal holds it.
