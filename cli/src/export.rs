@@ -13,7 +13,7 @@ use amanat::token::{Epoch, Receipt, ReceiptFacts, ReceiptToken, TokenKind, Vault
 use amanat::{Error, Name};
 use amanat_stores::export::{ExportEffort, ExportPlan, Exported, Exporter, TokenColumn};
 use amanat_stores::vault::SqliteVault;
-use amanat_stores::{Access, KeyringSession, PartFile, ScanSource};
+use amanat_stores::{Access, KeyringSession, PartFile, ScanPlan, ScanSource};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +23,7 @@ use crate::find;
 use crate::keys::KeyPrefix;
 use crate::progress::Progress;
 use crate::schema;
-use crate::store::StoreArgs;
+use crate::store::{Reading, StoreArgs};
 use crate::text::count;
 use crate::ui::Ui;
 use crate::unlock::{self, UnlockArgs, keyring_fault};
@@ -121,7 +121,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let schema_sha256 = Sha256::digest(&schema_bytes).into();
     let schema = schema::parse(&args.store.table.schema, schema_bytes)?;
     let table = args.store.table.table(&schema)?;
-    args.store.format()?;
+    let store = args.store.open(ui)?;
     let targets = args.targets()?;
     let exceptions_path = args.exceptions_path(targets.as_ref())?;
     let (path, kek) = (args.unlock.path(), args.unlock.kek()?);
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let mut vault = args.vault(plan)?;
     let progress = Progress::new(ui, "export", args.quiet, None);
     let mut watcher = Watcher::new(ui, progress, exceptions_path, args.quiet);
-    let made = make(args, plan, vault.as_mut(), targets.as_ref(), &mut watcher);
+    let made = make(&store, plan, vault.as_mut(), targets.as_ref(), &mut watcher);
     watcher.progress.finish();
     // Whatever came of the run, nothing is made any more, and what was refused is worth knowing.
     if let Err(error) = session.give_back() {
@@ -201,7 +201,7 @@ struct Made {
 }
 
 fn make(
-    args: &Args,
+    store: &Reading<'_>,
     plan: ExportPlan<'_>,
     vault: Option<&mut SqliteVault>,
     targets: Option<&Targets>,
@@ -214,7 +214,8 @@ fn make(
     let mut exporter = Exporter::new(plan, folder, vault, watcher)?;
     let (fields, tokens) = (exporter.fields(), exporter.tokens().cloned().collect());
     let (revealed, masked) = (exporter.revealed().cloned().collect(), exporter.masked().cloned().collect());
-    args.store.scan(plan.table, &fields, ScanSource::Protected(plan.session), &mut exporter)?;
+    let source = ScanSource::Protected(plan.session);
+    store.scan(ScanPlan { table: plan.table, fields: &fields, source }, &mut exporter)?;
     let counts = exporter.finish(file.as_mut().map(|file| file as &mut dyn Write))?;
     Ok(Made { counts, tokens, revealed, masked, file })
 }

@@ -3,21 +3,19 @@
 //!
 //! Never prints the value that was searched for, nor more of what was found than the schema's masks let through.
 
-use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Read};
-use std::path::Path;
 
 use amanat::error::{Error, Kind};
 use amanat::keys::{KeyInfo, Purpose};
 use amanat::schema::{IndexPolicy, TableSchema};
 use amanat::{KeyId, Name, SecretBytes};
-use amanat_stores::find::{FindPlan, FindReport, Found, find_csv, find_json_lines, find_sqlite, index_of};
-use amanat_stores::{KeyringSession, parquet_file};
+use amanat_stores::KeyringSession;
+use amanat_stores::find::{FindPlan, FindReport, Found, index_of};
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, Outcome, Result};
 use crate::keys::KeyPrefix;
-use crate::store::{self, Format, StoreArgs, is_dash};
+use crate::store::{StoreArgs, is_dash};
 use crate::text::{Table, count};
 use crate::ui::Ui;
 use crate::unlock::{self, UnlockArgs, keyring_fault};
@@ -65,7 +63,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let schema = args.store.table.read()?;
     let table = args.store.table.table(&schema)?;
     let index = args.index(table)?;
-    let format = args.store.format()?;
+    let store = args.store.open(ui)?;
     let values = args.values(index, ui)?;
     let values: Vec<&str> = values.iter().map(text).collect::<Result<_>>()?;
     let (path, kek) = (args.unlock.path(), args.unlock.kek()?);
@@ -75,7 +73,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let session = session.with_break_glass(broken);
     let show = args.show(table);
     let plan = FindPlan { session: &session, table, index, show: &show };
-    let (report, warnings) = args.search(format, plan, &values)?;
+    let (report, warnings) = store.find(plan, &values)?;
     warnings.iter().for_each(|warning| ui.warn(warning));
     print(args, table, &show, &report, ui)?;
     tell(&report, ui);
@@ -162,25 +160,6 @@ impl Args {
         show.retain(|name| !of_record(name));
         show
     }
-
-    fn search(
-        &self,
-        format: Format,
-        plan: FindPlan<'_>,
-        values: &[&str],
-    ) -> Result<(FindReport, Vec<String>)> {
-        let found = match format {
-            Format::Sqlite => {
-                find_sqlite(plan, values, &self.store.store, self.store.table.sql_table.as_deref())
-            }
-            Format::Jsonl => find_json_lines(plan, values, open(&self.store.store)?).map(without_warnings),
-            Format::Parquet => {
-                parquet_file::find(plan, values, store::open_file(&self.store.store)?).map(without_warnings)
-            }
-            Format::Csv => find_csv(plan, values, open(&self.store.store)?).map(without_warnings),
-        };
-        found.map_err(|error| self.store.fault(error))
-    }
 }
 
 /// The keys that were named to break the glass. Whoever reads the messages learns of each.
@@ -200,25 +179,8 @@ pub(crate) fn broken(named: &[KeyPrefix], session: &KeyringSession<'_>, ui: &Ui)
     Ok(broken)
 }
 
-/// Rows in a file that are not searchable are told here; a finder of SQLite tells of its own.
-fn without_warnings(report: FindReport) -> (FindReport, Vec<String>) {
-    let warning = format!(
-        "{} with a value cannot be found by this index; protect the store with this schema",
-        count(report.not_searchable, "row")
-    );
-    let warnings = if report.not_searchable > 0 { vec![warning] } else { Vec::new() };
-    (report, warnings)
-}
-
 fn text(value: &SecretBytes) -> Result<&str> {
     std::str::from_utf8(value.expose()).map_err(|_| Fault::new("the value is not UTF-8"))
-}
-
-fn open(path: &Path) -> Result<Box<dyn Read>> {
-    if is_dash(path) {
-        return Ok(Box::new(io::stdin()));
-    }
-    Ok(Box::new(File::open(path).map_err(|error| Fault::file("read", path, &error))?))
 }
 
 fn print(args: &Args, table: &TableSchema, show: &[Name], report: &FindReport, ui: &Ui) -> Result<()> {

@@ -10,6 +10,7 @@ mod export;
 mod fault;
 mod file_work;
 mod find;
+mod foreign;
 mod init;
 mod inspect;
 mod keys;
@@ -58,6 +59,7 @@ enum Verb {
     Schema(schema::Args),
     Plan(plan::Args),
     Protect(protect::Args),
+    Formats(foreign::Args),
     Reveal(reveal::Args),
     Rotate(run::RotateArgs),
     Status(run::StatusArgs),
@@ -105,6 +107,7 @@ impl Verb {
             Self::Schema(args) => schema::run(args, ui),
             Self::Plan(args) => plan::run(args, ui),
             Self::Protect(args) => protect::run(args, ui),
+            Self::Formats(args) => foreign::run(args, ui),
             Self::Reveal(args) => reveal::run(args, ui),
             Self::Rotate(args) => run::rotate(args, ui),
             Self::Status(args) => run::status(args, ui),

@@ -14,7 +14,7 @@ use amanat::index::{IndexBits, IndexedField};
 use amanat::normal::{Normal, NormalForm};
 use amanat::schema::{FieldPolicy, Invalid, TableSchema};
 use amanat::{Name, Schema};
-use amanat_stores::{KeyringSession, ScanSource, ScannedRow, Visitor};
+use amanat_stores::{KeyringSession, ScanPlan, ScanSource, ScannedRow, Visitor};
 use serde::Serialize;
 
 use crate::fault::{Fault, Outcome, Result};
@@ -115,6 +115,7 @@ struct Report<'a> {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let schema = args.store.table.read()?;
     let table = args.store.table.table(&schema)?;
+    let store = args.store.open(ui)?;
     let mut counter = Counter::new(args, table, &schema, ui)?;
     let opened = args.unlock.open()?;
     let session = opened.as_ref().map(|(path, kek)| {
@@ -123,7 +124,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let session = session.transpose()?;
     let source = session.as_ref().map_or(ScanSource::Plain, ScanSource::Protected);
     let fields = counter.fields.clone();
-    let tally = args.store.scan(table, &fields, source, &mut counter)?;
+    let tally = store.scan(ScanPlan { table, fields: &fields, source }, &mut counter)?;
     counter.progress.finish();
     if tally.rows > 0 && tally.refused_rows == tally.rows {
         let fault = Fault::new("no row could be read");

@@ -9,6 +9,7 @@ use amanat_stores::{Effort, Start, Task, file_run};
 
 use crate::fault::{Outcome, Result};
 use crate::file_work::FileWish;
+use crate::foreign::{ForeignField, SHAPE};
 use crate::ui::Ui;
 use crate::work::{Wish, WorkArgs};
 
@@ -29,6 +30,11 @@ pub(crate) struct Args {
     /// somebody wrote there becomes a genuine sealed value.
     #[arg(long)]
     reseal_only: bool,
+    /// The values of this field were sealed by another tool: open them with a key file of its format (fernet, lockbox, pgcrypto, rails, tink or
+    /// vault; `amanat formats` tells what each file holds), and seal what they hold. May be repeated; for SQLite and PostgreSQL. Values that
+    /// are sealed by amanat already are known by their form, so that a second run is safe.
+    #[arg(long, value_name = SHAPE, conflicts_with = "reseal_only")]
+    from: Vec<ForeignField>,
     /// Make this sealed field, index or kept token anew in every row, named as in the schema; may be repeated. Needed when `pad` gets smaller,
     /// after a change of its name, fields or normal forms and when an index gets longer, which a stored term does not show; a change of key,
     /// recipient or epoch is seen without it.
@@ -76,5 +82,6 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         only: args.only.as_deref(),
         checkpoint_bytes: args.checkpoint_bytes,
     };
-    args.work.run(ui, Wish { verb: "protect", task, cleaning, remake: &args.remake, files })
+    let wish = Wish { verb: "protect", task, cleaning, remake: &args.remake, from: &args.from, files };
+    args.work.run(ui, wish)
 }

@@ -9,9 +9,10 @@ use crate::file_work::FileWish;
 use crate::ui::Ui;
 use crate::work::{Wish, WorkArgs};
 
-/// Open the fields of a CSV, JSON Lines, Parquet or SQLite table.
+/// Open the fields of a CSV, JSON Lines, Parquet, SQLite or PostgreSQL table.
 ///
-/// The output is for its owner only. A SQLite file is revealed into a copy of the whole file. Rows with a cell that does not open are
+/// The output is for its owner only. A SQLite file is revealed into a copy of the whole file; a table of a PostgreSQL server into CSV or JSON Lines, with the
+/// columns of its record id and of the schema's fields, as it stood at one moment. Rows with a cell that does not open are
 /// refused whole and listed in the exceptions file.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -28,6 +29,6 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let form = if args.masked { RevealForm::Masks } else { RevealForm::Values };
     let task = Task::Reveal(&args.fields, form);
-    args.work
-        .run(ui, Wish { verb: "reveal", task, cleaning: Cleaning::Keep, remake: &[], files: FileWish::PLAIN })
+    let (cleaning, files) = (Cleaning::Keep, FileWish::PLAIN);
+    args.work.run(ui, Wish { verb: "reveal", task, cleaning, remake: &[], from: &[], files })
 }

@@ -8,13 +8,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use amanat::error::{Error, Kind};
-use amanat::{Name, Schema, TableSchema};
+use amanat::{Schema, TableSchema};
+use amanat_stores::find::{find_csv, find_json_lines, find_sqlite};
 use amanat_stores::scan::{scan_csv, scan_json_lines, scan_sqlite};
-use amanat_stores::{ScanPlan, ScanSource, Tally, Visitor, parquet_file};
+use amanat_stores::{FindPlan, FindReport, ScanPlan, Tally, Visitor, parquet_file};
 use clap::ValueEnum;
 
 use crate::fault::{Fault, Result};
+use crate::run::{DoorArgs, Place, postgres_address};
 use crate::schema;
+use crate::text::count;
+use crate::ui::Ui;
 
 /// A format of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,9 +36,11 @@ pub(crate) enum Format {
 /// A store that is read.
 #[derive(clap::Args)]
 pub(crate) struct StoreArgs {
-    /// CSV, JSON Lines, Parquet or SQLite file; `-` is standard input.
+    /// CSV, JSON Lines, Parquet or SQLite file; `-` is standard input. Or the address of a PostgreSQL database: `postgres://user@host/database`.
     #[arg(value_name = "STORE")]
     pub(crate) store: PathBuf,
+    #[command(flatten)]
+    door: DoorArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
 }
@@ -51,7 +57,7 @@ pub(crate) struct TableArgs {
     /// Format of the store, if the ending of the file's name does not say it.
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Table of the SQLite file, if it has another name than that of the schema.
+    /// Table of the database, if it has another name than that of the schema.
     #[arg(long, value_name = "NAME")]
     pub(crate) sql_table: Option<String>,
 }
@@ -103,36 +109,79 @@ impl TableArgs {
     }
 }
 
-impl StoreArgs {
-    pub(crate) fn format(&self) -> Result<Format> {
-        Format::of(self.table.format, &self.store, || None)
-    }
+/// A store that was named, to be read.
+pub(crate) struct Reading<'a> {
+    args: &'a StoreArgs,
+    from: From,
+}
 
+enum From {
+    File(Format),
+    Server(Box<Place>),
+}
+
+impl StoreArgs {
+    /// What was named: a database that can be reached, or a file whose format is known.
+    pub(crate) fn open(&self, ui: &Ui) -> Result<Reading<'_>> {
+        let address = self.store.to_str().filter(|store| postgres_address(store).is_some());
+        self.door.is_of_server(address.is_some())?;
+        let from = match address {
+            Some(_) if self.table.format.is_some() => {
+                return Err(Fault::new("--format is for files; leave it out"));
+            }
+            Some(address) => From::Server(Box::new(self.door.place(address, ui)?)),
+            None => From::File(Format::of(self.table.format, &self.store, || None)?),
+        };
+        Ok(Reading { args: self, from })
+    }
+}
+
+impl Reading<'_> {
     /// Reads every row.
-    pub(crate) fn scan(
-        &self,
-        table: &TableSchema,
-        fields: &[Name],
-        source: ScanSource<'_>,
-        visitor: &mut dyn Visitor,
-    ) -> Result<Tally> {
-        let plan = ScanPlan { table, fields, source };
-        let scanned = match self.format()? {
-            Format::Sqlite => scan_sqlite(plan, &self.store, self.table.sql_table.as_deref(), visitor),
-            Format::Jsonl => scan_json_lines(plan, open(&self.store)?, visitor),
-            Format::Parquet => parquet_file::scan(plan, open_file(&self.store)?, visitor),
-            Format::Csv => scan_csv(plan, open(&self.store)?, visitor),
+    pub(crate) fn scan(&self, plan: ScanPlan<'_>, visitor: &mut dyn Visitor) -> Result<Tally> {
+        let (store, sql_table) = (&self.args.store, self.args.table.sql_table.as_deref());
+        let scanned = match &self.from {
+            From::Server(place) => return place.scan(plan, sql_table, visitor),
+            From::File(Format::Sqlite) => scan_sqlite(plan, store, sql_table, visitor),
+            From::File(Format::Jsonl) => scan_json_lines(plan, open(store)?, visitor),
+            From::File(Format::Parquet) => parquet_file::scan(plan, open_file(store)?, visitor),
+            From::File(Format::Csv) => scan_csv(plan, open(store)?, visitor),
         };
         scanned.map_err(|error| self.fault(error))
     }
 
-    /// An error of the store: one of the data names it.
-    pub(crate) fn fault(&self, error: Error) -> Fault {
-        let of_data = matches!(error.kind(), Kind::Schema | Kind::Malformed | Kind::Store);
-        let named = of_data && !is_dash(&self.store);
-        let fault = Fault::from(error);
-        if named { fault.about(self.store.display()) } else { fault }
+    /// Finds rows by an index; with what is worth knowing of the search.
+    pub(crate) fn find(&self, plan: FindPlan<'_>, values: &[&str]) -> Result<(FindReport, Vec<String>)> {
+        let (store, sql_table) = (&self.args.store, self.args.table.sql_table.as_deref());
+        let found = match &self.from {
+            From::Server(place) => return place.find(plan, sql_table, values),
+            From::File(Format::Sqlite) => find_sqlite(plan, values, store, sql_table),
+            From::File(Format::Jsonl) => find_json_lines(plan, values, open(store)?).map(without_warnings),
+            From::File(Format::Parquet) => {
+                parquet_file::find(plan, values, open_file(store)?).map(without_warnings)
+            }
+            From::File(Format::Csv) => find_csv(plan, values, open(store)?).map(without_warnings),
+        };
+        found.map_err(|error| self.fault(error))
     }
+
+    /// An error of the store: one of the data names it.
+    fn fault(&self, error: Error) -> Fault {
+        let of_data = matches!(error.kind(), Kind::Schema | Kind::Malformed | Kind::Store);
+        let named = of_data && !is_dash(&self.args.store);
+        let fault = Fault::from(error);
+        if named { fault.about(self.args.store.display()) } else { fault }
+    }
+}
+
+/// Rows in a file that are not searchable are told here; a finder of a database tells of its own.
+fn without_warnings(report: FindReport) -> (FindReport, Vec<String>) {
+    let warning = format!(
+        "{} with a value cannot be found by this index; protect the store with this schema",
+        count(report.not_searchable, "row")
+    );
+    let warnings = if report.not_searchable > 0 { vec![warning] } else { Vec::new() };
+    (report, warnings)
 }
 
 /// The table of that name, or the only one.

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use amanat::Name;
@@ -14,13 +15,14 @@ use amanat::error::{Error, Kind};
 use amanat::schema::{FieldPolicy, TableSchema, TokenPolicy};
 use amanat_stores::sqlite::{self, Cleaning};
 use amanat_stores::{
-    Access, Effort, KeyringSession, Observer, PartFile, Plan, RowNumbers, Start, Tally, Task, file_run,
+    Access, Effort, KeyringSession, Observer, PartFile, Plan, RowNumbers, Start, Tally, Task, Work, file_run,
     parquet_file,
 };
 
 use crate::exceptions::{self, Exceptions};
 use crate::fault::{Fault, Outcome, Result};
 use crate::file_work::{DelimiterArg, FileDone, FileJob, FileWish, Unplaced};
+use crate::foreign::{self, ForeignField};
 use crate::keys::KeyPrefix;
 use crate::progress::Progress;
 use crate::report::Report;
@@ -40,9 +42,11 @@ const TOLD: u64 = 5;
 /// Arguments of both verbs.
 #[derive(clap::Args)]
 pub(crate) struct WorkArgs {
-    /// CSV, JSON Lines, Parquet or SQLite file; `-` is standard input.
+    /// CSV, JSON Lines, Parquet or SQLite file; `-` is standard input. Or the address of a PostgreSQL database: `postgres://user@host/database`.
     #[arg(value_name = "INPUT")]
     input: PathBuf,
+    #[command(flatten)]
+    door: run::DoorArgs,
     /// File to write, which appears whole or not at all; `-`, or nothing, is standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -91,6 +95,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) cleaning: Cleaning,
     /// Indexes and tokens to make anew.
     pub(crate) remake: &'a [Name],
+    /// Fields whose values another tool sealed.
+    pub(crate) from: &'a [ForeignField],
     pub(crate) files: FileWish<'a>,
 }
 
@@ -129,6 +135,10 @@ impl WorkArgs {
             return self.run_postgres(ui, wish, address);
         }
         let format = self.format()?;
+        if !wish.from.is_empty() && format != Format::Sqlite {
+            return Err(Fault::new("--from is for tables of SQLite and PostgreSQL; values of other tools are not opened in files")
+                .help("load the file into a SQLite table, and protect that; or open the values with the other tool first"));
+        }
         let target = self.target(format, wish)?;
         let exceptions_path = self.exceptions_path(&target, wish)?;
         let schema_bytes = schema::read_bytes(&self.schema)?;
@@ -141,11 +151,9 @@ impl WorkArgs {
         let session = self.break_glass(ui, session)?;
         check_remade(table, wish.remake)?;
         let session = session.with_remade(wish.remake.to_vec());
-        let jobs = self.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
-        if jobs.get() > MAX_JOBS {
-            return Err(Fault::new(format!("--jobs is more than {MAX_JOBS}"))
-                .help("more threads than processors gain nothing"));
-        }
+        let work = foreign::openers(Work::default(), wish.from, table, self.sql_table.as_deref())?;
+        let session = session.with_work(Arc::new(work));
+        let jobs = self.jobs()?;
         let plan = Plan { session: &session, table, task: wish.task, jobs };
         let sql_table = self.sql_table.as_deref().unwrap_or(table.name().as_str());
         let total = if self.quiet { None } else { self.total(format, plan, sql_table)? };
@@ -185,12 +193,19 @@ impl WorkArgs {
         Ok(report.outcome())
     }
 
-    /// Protects a table of a PostgreSQL server: a run that can be paused and resumed.
+    fn jobs(&self) -> Result<NonZeroUsize> {
+        let jobs = self.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+        if jobs.get() > MAX_JOBS {
+            return Err(Fault::new(format!("--jobs is more than {MAX_JOBS}"))
+                .help("more threads than processors gain nothing"));
+        }
+        Ok(jobs)
+    }
+
+    /// Protects a table of a PostgreSQL server: a run that can be paused and resumed. Or reveals it into a file.
     fn run_postgres(&self, ui: &Ui, wish: Wish<'_>, address: &str) -> Result<Outcome> {
         let Some((effort, source)) = wish.task.protecting() else {
-            return Err(Fault::new("a table of a PostgreSQL server is not revealed as a whole").help(
-                "what a recipient may have: amanat export; single rows are opened by the application",
-            ));
+            return self.reveal_postgres(ui, wish, address);
         };
         if self.output.is_some() || self.exceptions.is_some() {
             return Err(Fault::new(
@@ -198,7 +213,11 @@ impl WorkArgs {
             )
             .help("leave out --output and --exceptions; afterwards: amanat exceptions STORE"));
         }
-        let place = run::DoorArgs::default().place(address, ui)?;
+        let place = self.door.place(address, ui)?;
+        let (_, schema) = run::read_schema(&self.schema)?;
+        let table = store::table(&schema, self.table.as_deref(), &self.schema)?;
+        let work = foreign::openers(Work::default(), wish.from, table, self.sql_table.as_deref())?;
+        let place = place.with_work(&Arc::new(work));
         let start = run::Start {
             verb: amanat::rotate::Verb::Protect,
             source: match source {
@@ -216,6 +235,67 @@ impl WorkArgs {
             drive: &run::DriveArgs::plain(self.jobs, &self.break_glass, self.json, self.quiet),
         };
         if effort == Effort::DryRun { run::dry_run(ui, &start, false) } else { run::start(ui, &start) }
+    }
+
+    /// Writes the rows of a table of a PostgreSQL server to a file, opened.
+    fn reveal_postgres(&self, ui: &Ui, wish: Wish<'_>, address: &str) -> Result<Outcome> {
+        let place = self.door.place(address, ui)?;
+        let by_output = || self.output.as_deref().and_then(Format::by_ending);
+        let format = self.format.or_else(by_output).ok_or_else(|| {
+            Fault::new("the name of the output does not say its format")
+                .help("name it: --format csv or jsonl")
+        })?;
+        if !matches!(format, Format::Csv | Format::Jsonl) {
+            return Err(Fault::new("a table of a PostgreSQL server is revealed into CSV or JSON Lines")
+                .help("name the output so, or its format: --format csv"));
+        }
+        let form = DelimiterArg::form(self.delimiter, format)?;
+        let target = self.target(format, wish)?;
+        let exceptions_path = match (&self.exceptions, &target) {
+            (None, Target::Stdout) => Some(exceptions::default_path(None)),
+            _ => self.exceptions_path(&target, wish)?,
+        };
+        let (_, schema) = run::read_schema(&self.schema)?;
+        let table = store::table(&schema, self.table.as_deref(), &self.schema)?;
+        let (keyring, kek) = (self.unlock.path(), self.unlock.kek()?);
+        let session = KeyringSession::unlock(&keyring, &*kek, &unlock::now);
+        let session = session.map_err(|error| keyring_fault(error, &keyring))?;
+        let session = self.break_glass(ui, session)?;
+        let plan = Plan { session: &session, table, task: wish.task, jobs: self.jobs()? };
+        let output = if let Target::File(path) = &target { Some(path) } else { None };
+        let mut watcher =
+            Watcher::new(ui, Progress::new(ui, wish.verb, self.quiet, None), exceptions_path, self.quiet);
+        watcher.stop = Some(Stop::listen()?);
+        let mut part = output.map(|path| PartFile::create(path, Access::Owner)).transpose()?;
+        let mut stdout = io::stdout();
+        let writer: &mut dyn Write = match part.as_mut() {
+            Some(part) => part,
+            None => &mut stdout,
+        };
+        let ran = place.reveal(plan, self.sql_table.as_deref(), (form, writer), &mut watcher);
+        let elapsed = watcher.progress.finish();
+        if ran.is_ok() && watcher.stops() {
+            return Err(watcher.stopped("what was written so far is removed").help("run again"));
+        }
+        let listed = watcher.exceptions.finish();
+        let (tally, exceptions) = (ran?, listed?);
+        if let Some(part) = part {
+            part.commit()?;
+        }
+        let report = Report {
+            verb: wish.verb,
+            table: table.name().as_str(),
+            dry_run: false,
+            primary: session.primary(),
+            tally: &tally,
+            elapsed,
+            output: output.map(PathBuf::as_path),
+            in_place: false,
+            exceptions: exceptions.as_deref(),
+            warnings: &[],
+        };
+        self.tell(ui, &report, &target)?;
+        Ok(report.outcome())
     }
 
     /// Lets the keys open that were named for it. Whoever reads the messages learns of each, `--quiet` or not.
@@ -365,6 +445,7 @@ impl WorkArgs {
     }
 
     fn format(&self) -> Result<Format> {
+        self.door.is_of_server(false)?;
         let by_output = || self.output.as_deref().and_then(Format::by_ending);
         Format::of(self.format, &self.input, by_output)
     }

@@ -365,14 +365,7 @@ impl Csv {
     }
 
     fn append_value(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
-        if let ValueRef::Text(text) = value {
-            self.append_cell(text.as_bytes(), out);
-            return Ok(());
-        }
-        let mut text = zeroize::Zeroizing::new(Vec::new());
-        text_value::append(value, &mut text)?;
-        self.append_cell(&text, out);
-        Ok(())
+        append_value(value, self.delimiter, out)
     }
 }
 
@@ -533,6 +526,18 @@ impl Format for Csv {
 /// Appends a cell to a row with commas, in quotes if a reader would otherwise see something else.
 pub(crate) fn append_field(bytes: &[u8], out: &mut Vec<u8>) {
     append_quoted(bytes, b',', out);
+}
+
+/// Appends the text of a value, in quotes if it needs them; nothing for a null.
+pub(crate) fn append_value(value: ValueRef<'_>, delimiter: u8, out: &mut Vec<u8>) -> Result<()> {
+    if let ValueRef::Text(text) = value {
+        append_quoted(text.as_bytes(), delimiter, out);
+        return Ok(());
+    }
+    let mut text = zeroize::Zeroizing::new(Vec::new());
+    text_value::append(value, &mut text)?;
+    append_quoted(&text, delimiter, out);
+    Ok(())
 }
 
 fn append_quoted(bytes: &[u8], delimiter: u8, out: &mut Vec<u8>) {

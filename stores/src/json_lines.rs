@@ -497,7 +497,7 @@ fn append_surrogate(new: &NewSurrogateContent<'_>, stored: &str, out: &mut Vec<u
 }
 
 /// Appends a value in the JSON form of its type.
-fn append_value(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn append_value(value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
     let written = match value {
         ValueRef::Null => append_json(&(), out),
         ValueRef::Text(text) => append_json(text, out),

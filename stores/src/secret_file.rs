@@ -69,11 +69,19 @@ pub fn create_key_file(path: &Path, key: &KeyFile) -> Result<()> {
 /// # Errors
 /// `Store` if it cannot be read, or if others than its owner may read it.
 pub fn read_secret(path: &Path) -> Result<SecretBytes> {
+    read_at_most(path, MAX_BYTES)
+}
+
+/// Reads the key file of another tool, whose kind of file may be longer; never more than `most` bytes, which is not an error here.
+///
+/// # Errors
+/// `Store` if it cannot be read, or if others than its owner may read it.
+pub fn read_at_most(path: &Path, most: usize) -> Result<SecretBytes> {
     let file = File::open(path).map_err(|error| failed(path, "cannot be read", error))?;
     check_owner_only(path, &file)?;
     // Room for more than is read, so that no copy is left behind by growing.
-    let mut bytes = Vec::with_capacity(2 * MAX_BYTES);
-    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::with_capacity(most.saturating_mul(2));
+    let most = u64::try_from(most).unwrap_or(u64::MAX);
     let read = file.take(most).read_to_end(&mut bytes);
     let secret = SecretBytes::new(bytes);
     read.map(|_| secret).map_err(|error| failed(path, "cannot be read", error))

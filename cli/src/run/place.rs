@@ -4,17 +4,21 @@
 //! Owns the choice of the store: everything else works with any. Never shows a password, and takes none from an argument without a warning.
 
 use std::ffi::OsString;
-use std::io::Read as _;
+use std::io::{self, Read as _, Write};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amanat::TableSchema;
 use amanat::error::{Error, Kind};
+use amanat_stores::find::PostgresFinder;
 use amanat_stores::postgres::{self, PostgresStore, PostgresUrl};
 use amanat_stores::run::{Recovery, Sql, Store};
 use amanat_stores::sqlite::{self, Cleaning, SqliteLane, SqliteStore};
-use amanat_stores::{ColumnStatements, Work, secret_file};
+use amanat_stores::{
+    ColumnStatements, FileForm, FindPlan, FindReport, Observer, Plan, ScanPlan, Tally, Visitor, Work,
+    secret_file,
+};
 
 use crate::fault::{Fault, Result};
 use crate::store::Format;
@@ -100,12 +104,18 @@ impl DoorArgs {
         {
             return self.postgres(store, address, ui);
         }
-        if self.password_file.is_some() {
-            return Err(Fault::new("a SQLite file has no password; leave out --password-file"));
-        }
+        self.is_of_server(false)?;
         let file = PathBuf::from(store);
         check_sqlite(&file)?;
         Ok(Place { name: store.to_owned(), base: Base::Sqlite(file), work: Arc::default() })
+    }
+
+    /// Refuses a password for what has none.
+    pub(crate) fn is_of_server(&self, is_server: bool) -> Result<()> {
+        if self.password_file.is_some() && !is_server {
+            return Err(Fault::new("a file has no password; leave out --password-file"));
+        }
+        Ok(())
     }
 
     fn postgres(&self, url: &str, address: &str, ui: &Ui) -> Result<Place> {
@@ -225,6 +235,56 @@ impl Place {
                 if mode == Mode::Write { work.over(&store) } else { work.over(&ReadOnly(&store)) }
             }
         }
+    }
+
+    /// The address of a database of a PostgreSQL server; files have ways of their own.
+    fn server(&self) -> Result<&PostgresUrl> {
+        match &self.base {
+            Base::Postgres(url) => Ok(url),
+            Base::Sqlite(_) => Err(Fault::new(format!("{} is no PostgreSQL database", self.name))),
+        }
+    }
+
+    /// Writes the rows of a table of a PostgreSQL server to a file, opened.
+    pub(crate) fn reveal(
+        &self,
+        plan: Plan<'_>,
+        sql_table: Option<&str>,
+        (form, output): (FileForm, &mut dyn Write),
+        observer: &mut dyn Observer,
+    ) -> Result<Tally> {
+        let revealed = postgres::reveal(plan, (self.server()?, sql_table), (form, output), observer);
+        revealed.map_err(|error| {
+            let source =
+                std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+            match source.filter(|source| source.kind() == io::ErrorKind::BrokenPipe) {
+                Some(source) => Fault::stdout(source),
+                None => self.fault(error),
+            }
+        })
+    }
+
+    /// Reads every row of a table of a PostgreSQL server.
+    pub(crate) fn scan(
+        &self,
+        plan: ScanPlan<'_>,
+        sql_table: Option<&str>,
+        visitor: &mut dyn Visitor,
+    ) -> Result<Tally> {
+        postgres::scan(plan, self.server()?, sql_table, visitor).map_err(|error| self.fault(error))
+    }
+
+    /// Finds rows of a table of a PostgreSQL server; with what is worth knowing of the search.
+    pub(crate) fn find(
+        &self,
+        plan: FindPlan<'_>,
+        sql_table: Option<&str>,
+        values: &[&str],
+    ) -> Result<(FindReport, Vec<String>)> {
+        let fault = |error| self.fault(error);
+        let mut finder = PostgresFinder::open(plan, self.server()?, sql_table).map_err(fault)?;
+        let report = finder.find(values).map_err(fault)?;
+        Ok((report, finder.warnings().to_vec()))
     }
 
     /// A connection that knows no table: for the journal. `sql_table` says in which schema of the database it lies.

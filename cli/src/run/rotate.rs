@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use amanat::Name;
 use amanat::keys::Purpose;
 use amanat::rotate::{RunSource, Verb};
+use amanat::{Name, Schema};
 use amanat_stores::run::journal::Run;
 use amanat_stores::{KeyringSession, Work};
 
@@ -15,6 +15,7 @@ use super::find::{RunArgs, Which};
 use super::place::PlaceArgs;
 use super::start::{Start, read_schema, resume as go_on, retry, start};
 use crate::fault::{Fault, Outcome, Result};
+use crate::foreign::{self, ForeignField, SHAPE};
 use crate::keys::break_glass;
 use crate::ui::Ui;
 use crate::unlock::{UnlockArgs, keyring_fault, now};
@@ -110,6 +111,9 @@ pub(crate) struct ResumeArgs {
     /// without harm.
     #[arg(long)]
     take_over: bool,
+    /// The openers of `protect --from` again, for a run that was planned with them: a plan holds no keys.
+    #[arg(long, value_name = SHAPE)]
+    from: Vec<ForeignField>,
     #[command(flatten)]
     drive: DriveArgs,
 }
@@ -122,12 +126,16 @@ pub(crate) fn resume(args: &ResumeArgs, ui: &Ui) -> Result<Outcome> {
     if let Some(file) = &args.schema {
         same_schema(file, &plan.schema, place.name())?;
     }
+    foreign::same(&plan.foreign, &args.from)?;
     let (keyring, kek) = (args.unlock.path(), args.unlock.kek()?);
     let session = KeyringSession::unlock(&keyring, &*kek, &now);
     let session = session.map_err(|error| keyring_fault(error, &keyring))?;
     let session = break_glass(ui, session, &args.drive.break_glass)?.with_remade(plan.remade.clone());
     // A run that brings rows from an older schema takes values from its columns.
-    let session = session.with_work(Work::of_plan(plan)?);
+    let schema = Schema::from_toml(&plan.schema)?;
+    let table = schema.table(plan.table.as_str())?;
+    let work = foreign::openers(Work::of_plan(plan)?, &args.from, table, Some(&plan.store_table))?;
+    let session = session.with_work(work);
     fits(ui, &run, &session)?;
     let what = Start {
         verb: plan.verb,

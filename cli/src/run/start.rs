@@ -98,6 +98,13 @@ pub(crate) fn retry(ui: &Ui, start: &Start<'_>, run: Option<&str>) -> Result<Out
         )));
     }
     drop(sql);
+    if !found.plan.foreign.is_empty() {
+        return Err(Fault::new(format!(
+            "run {} takes values that another tool sealed, and rotation takes sealed rows alone",
+            found.plan.id
+        ))
+        .help("protect the table again with the same --from: what is done stays as it is"));
+    }
     let (keyring, kek) = (start.unlock.path(), start.unlock.kek()?);
     let session = KeyringSession::unlock(&keyring, &*kek, &now);
     let session = session.map_err(|error| keyring_fault(error, &keyring))?;

@@ -14,7 +14,7 @@ use amanat::schema::{TableSchema, TokenPolicy};
 use amanat::token::{Audience, Epoch, TokenKind, TraceGroup, Tracer};
 use amanat::{KeyId, Keyring, Name};
 use amanat_stores::vault::SqliteVault;
-use amanat_stores::{KeyringSession, ScanSource, ScannedRow, Visitor};
+use amanat_stores::{KeyringSession, ScanPlan, ScanSource, ScannedRow, Visitor};
 use serde::Serialize;
 
 use super::leak::{Leak, Leaks, Resolver, Suspected, Unreadable};
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     }
     let schema = args.store.table.read()?;
     let table = args.store.table.table(&schema)?;
-    args.store.format()?;
+    let store = args.store.open(ui)?;
     let suspects = args.suspects(table)?;
     let (path, kek) = (args.unlock.path(), args.unlock.kek()?);
     let at = |error| keyring_fault(error, &path);
@@ -115,7 +115,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     matcher.begin()?;
     let mut unauthentic = 0;
     if !matcher.leaks.found.is_empty() {
-        let scanned = args.store.scan(table, &fields, ScanSource::Protected(&session), &mut matcher);
+        let plan = ScanPlan { table, fields: &fields, source: ScanSource::Protected(&session) };
+        let scanned = store.scan(plan, &mut matcher);
         matcher.progress.finish();
         unauthentic = match (matcher.stopped.take(), scanned) {
             (Some(fault), _) => return Err(fault),
