@@ -137,11 +137,9 @@ mod tests {
 
     #[test]
     fn an_argument_names_field_format_and_key_file() {
-        let foreign: ForeignField = "name=fernet:/keys/a=b:c".parse().unwrap();
-        assert_eq!(
-            (foreign.field.as_str(), foreign.format, foreign.key_file),
-            ("name", Format::Fernet, "/keys/a=b:c".into())
-        );
+        let foreign = "name=fernet:/keys/a=b:c".parse::<ForeignField>().ok();
+        let foreign = foreign.map(|foreign| (foreign.field.to_string(), foreign.format, foreign.key_file));
+        assert_eq!(foreign, Some(("name".to_owned(), Format::Fernet, "/keys/a=b:c".into())));
         for wrong in ["name", "name=fernet", "name=fernet:", "name=rot13:k", "=fernet:k"] {
             assert!(wrong.parse::<ForeignField>().is_err(), "{wrong}");
         }

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// with a table that has no INTEGER PRIMARY KEY is never rebuilt, because that may change rowids; a warning says what to do.
     #[arg(long)]
     no_vacuum: bool,
+    /// Take an unfinished run over a SQLite table from a process that is known to be dead, although it gave a sign of life in the last minute.
+    #[arg(long, conflicts_with = "dry_run")]
+    take_over: bool,
     /// Go on with a run that was killed or stopped, from its last checkpoint; begin one if there is none. Give all other arguments as then.
     #[arg(long, conflicts_with_all = ["dry_run", "restart"])]
     resume: bool,
@@ -82,6 +85,14 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         only: args.only.as_deref(),
         checkpoint_bytes: args.checkpoint_bytes,
     };
-    let wish = Wish { verb: "protect", task, cleaning, remake: &args.remake, from: &args.from, files };
+    let wish = Wish {
+        verb: "protect",
+        task,
+        cleaning,
+        remake: &args.remake,
+        from: &args.from,
+        take_over: args.take_over,
+        files,
+    };
     args.work.run(ui, wish)
 }

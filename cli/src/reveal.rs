@@ -30,5 +30,6 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
     let form = if args.masked { RevealForm::Masks } else { RevealForm::Values };
     let task = Task::Reveal(&args.fields, form);
     let (cleaning, files) = (Cleaning::Keep, FileWish::PLAIN);
-    args.work.run(ui, Wish { verb: "reveal", task, cleaning, remake: &[], from: &[], files })
+    args.work
+        .run(ui, Wish { verb: "reveal", task, cleaning, remake: &[], from: &[], take_over: false, files })
 }

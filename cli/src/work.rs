@@ -64,7 +64,7 @@ pub(crate) struct WorkArgs {
     /// What separates the cells of a CSV file, in input and output.
     #[arg(long, value_enum, value_name = "NAME")]
     delimiter: Option<DelimiterArg>,
-    /// Table of the SQLite file, if it has another name than that of the schema.
+    /// Table of the database, if it has another name than that of the schema.
     #[arg(long, value_name = "NAME")]
     sql_table: Option<String>,
     /// Threads that seal or open; as many as there are processors if not given.
@@ -97,6 +97,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) remake: &'a [Name],
     /// Fields whose values another tool sealed.
     pub(crate) from: &'a [ForeignField],
+    /// Take an unfinished run from a process that is dead.
+    pub(crate) take_over: bool,
     pub(crate) files: FileWish<'a>,
 }
 
@@ -138,6 +140,9 @@ impl WorkArgs {
         if !wish.from.is_empty() && format != Format::Sqlite {
             return Err(Fault::new("--from is for tables of SQLite and PostgreSQL; values of other tools are not opened in files")
                 .help("load the file into a SQLite table, and protect that; or open the values with the other tool first"));
+        }
+        if wish.take_over && format != Format::Sqlite {
+            return Err(Fault::new("--take-over is for tables of databases; leave it out"));
         }
         let target = self.target(format, wish)?;
         let exceptions_path = self.exceptions_path(&target, wish)?;
@@ -214,6 +219,10 @@ impl WorkArgs {
             .help("leave out --output and --exceptions; afterwards: amanat exceptions STORE"));
         }
         let place = self.door.place(address, ui)?;
+        if wish.take_over {
+            return Err(Fault::new("a run over a table of a server is taken over by whoever resumes it")
+                .help(format!("amanat resume {} --keyring FILE --take-over", place.name())));
+        }
         let (_, schema) = run::read_schema(&self.schema)?;
         let table = store::table(&schema, self.table.as_deref(), &self.schema)?;
         let work = foreign::openers(Work::default(), wish.from, table, self.sql_table.as_deref())?;
@@ -323,6 +332,9 @@ impl WorkArgs {
 
     fn execute_sqlite(&self, run: &Run<'_>, watcher: &mut Watcher<'_>) -> Result<Done> {
         let (plan, table) = (run.plan, run.sql_table);
+        if run.wish.take_over {
+            run::take_over(&self.input, table)?;
+        }
         let report = match run.target {
             Target::File(copy) => sqlite::reveal(plan, &self.input, table, copy, watcher),
             _ => sqlite::protect(plan, &self.input, table, run.wish.cleaning, watcher),

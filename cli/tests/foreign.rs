@@ -129,13 +129,37 @@ fn a_value_under_another_key_is_refused_and_stays() {
 #[test]
 fn a_stopped_run_wants_its_openers_again() {
     let (folder, held) = sealed_elsewhere();
-    folder.run(&format!("protect r.db {KEYS} {FROM} -q")).code(0);
-    // The run as it is after a kill: planned, its rows not worked on.
+    let sql = |sql: &str| Connection::open(folder.path("r.db")).unwrap().execute_batch(sql).unwrap();
+    sql("CREATE TRIGGER full BEFORE UPDATE ON citizens BEGIN SELECT RAISE(ABORT, 'no more'); END;");
+    assert_eq!(folder.run(&format!("protect r.db {KEYS} {FROM} -q")).code, Some(2));
+    sql("DROP TRIGGER full;");
     let db = Connection::open(folder.path("r.db")).unwrap();
     let plan: String = db.query_row("SELECT plan FROM amanat_run", [], |row| row.get(0)).unwrap();
-    assert!(plan.contains(r#""foreign":["name","remarks"]"#), "{plan}");
-    assert!(!plan.contains("fernet.key"), "{plan}");
+    assert!(plan.contains(r#""foreign":["name","remarks"]"#) && !plan.contains("fernet.key"), "{plan}");
     drop(db);
+    let resume = |rest: &str| folder.run(&format!("resume r.db {UNLOCK} -q {rest}"));
+    for too_few in ["", "--from name=fernet:fernet.key"] {
+        let refused = resume(too_few).refused("another tool sealed in name, remarks");
+        let help = "--from name=FORMAT:KEYFILE --from remarks=FORMAT:KEYFILE";
+        assert!(refused.err.contains(help), "{}", refused.err);
+    }
+    folder.run(&format!("protect r.db {KEYS} -q")).refused("another tool sealed in name, remarks");
+    resume(FROM).code(0);
+    assert_eq!(revealed(&folder), held);
+}
+
+#[test]
+fn a_run_is_taken_from_a_process_that_is_dead() {
+    let (folder, held) = sealed_elsewhere();
+    let sql = |sql: &str| Connection::open(folder.path("r.db")).unwrap().execute_batch(sql).unwrap();
+    sql("CREATE TRIGGER full BEFORE UPDATE ON citizens BEGIN SELECT RAISE(ABORT, 'no more'); END;");
+    let protect = |rest: &str| folder.run(&format!("protect r.db {KEYS} {FROM} -q {rest}"));
+    protect("").code(2);
+    // As a process leaves it that was killed a moment ago.
+    sql("DROP TRIGGER full; UPDATE amanat_run_range SET owner = '00112233445566778899aabbccddeeff', \
+         beat = CAST(strftime('%s', 'now') AS INTEGER) * 1000;");
+    protect("").refused("sign of life");
+    protect("--take-over").code(0);
     assert_eq!(revealed(&folder), held);
 }
 

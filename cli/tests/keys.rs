@@ -87,6 +87,28 @@ fn a_key_goes_through_its_states() {
 }
 
 #[test]
+fn a_key_is_introduced_before_it_seals_and_the_generation_to_hand_out_is_told() {
+    let folder = Folder::with_keyring();
+    let old = field_key(&folder);
+    let unlock = "--keyring registry.keyring --key-file k.key";
+    let generation = || {
+        let list = folder.run("keys list --keyring registry.keyring --json").code(0).out;
+        serde_json::from_str::<serde_json::Value>(&list).unwrap()["generation"].as_u64().unwrap()
+    };
+    let new = folder.run(&format!("keys add {unlock}")).code(0).out.trim().to_owned();
+    let introduced = folder.run(&format!("keys introduce {new} {unlock}")).code(0).err;
+    assert!(introduced.contains(&format!("generation {} of the keyring", generation())), "{introduced}");
+    assert!(introduced.contains(&format!("amanat keys activate {}", &new[..8])), "{introduced}");
+    assert_eq!(field_key(&folder), old, "the former key goes on sealing");
+    let show = folder.run(&format!("keys show {new} {unlock}")).code(0).out;
+    assert!(show.contains("active") && !show.contains("pre-activation"), "{show}");
+    folder.run(&format!("keys introduce {new} {unlock}")).refused("only a new key is introduced");
+    let activated = folder.run(&format!("keys activate {new} {unlock}")).code(0).err;
+    assert!(activated.contains(&format!("generation {} of the keyring", generation())), "{activated}");
+    assert_eq!(field_key(&folder), new);
+}
+
+#[test]
 fn a_key_is_named_by_four_digits_at_least_and_without_doubt() {
     let folder = Folder::with_keyring();
     let key = field_key(&folder);

@@ -30,7 +30,21 @@ pub(crate) struct AddArgs {
     activate: bool,
 }
 
+/// Let a new key open and be searched by, while the former one goes on sealing.
+///
+/// For tables that applications use, where machines have copies of the keyring. Each step is complete before the next begins: (1) `keys add`;
+/// (2) `keys introduce`; (3) give the keyring to every application, on every machine: the generation that is printed, or a later one; (4) `keys
+/// activate`; (5) give every application that seals this generation, and wait until writes that were begun before are over; (6) `amanat rotate`;
+/// (7) `keys retire`, later `keys destroy`. Programs that share one keyring file and read it again may go from (1) to (4) at once.
+#[derive(clap::Args)]
+pub(crate) struct IntroduceArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
 /// Make a key the one that seals. The former one stays active and opens what it sealed.
+///
+/// Where applications have copies of the keyring, introduce the key first: `amanat keys introduce --help` has the order of the steps.
 #[derive(clap::Args)]
 pub(crate) struct KeyArgs {
     #[command(flatten)]
@@ -151,10 +165,33 @@ pub(crate) fn add(args: &AddArgs, ui: &Ui) -> Result<Outcome> {
 pub(crate) fn activate(args: &KeyArgs, ui: &Ui) -> Result<Outcome> {
     let now = now()?;
     change(args, ui, |keyring, id| keyring.activate(id, now))?;
+    if let Some(generation) = generation(&args.unlock) {
+        ui.note(format!(
+            "next: every application that seals must have generation {generation} of the keyring, or a later one"
+        ));
+    }
     ui.note(
-        "next: protect the tables anew, so that their values come under this key; then retire the former one",
+        "then: protect or rotate the tables, so that their values come under this key; then retire the former one",
     );
     Ok(Outcome::Done)
+}
+
+pub(crate) fn introduce(args: &IntroduceArgs, ui: &Ui) -> Result<Outcome> {
+    let (args, now) = (&args.key, now()?);
+    let id = change(args, ui, |keyring, id| keyring.introduce(id, now))?;
+    if let Some(generation) = generation(&args.unlock) {
+        ui.note(format!(
+            "next: every application, on every machine, must have generation {generation} of the keyring, or a later one"
+        ));
+    }
+    let path = args.unlock.keyring.display();
+    ui.note(format!("then: amanat keys activate {} --keyring {path}", id.short()));
+    Ok(Outcome::Done)
+}
+
+/// The generation of a keyring after a change. Read from the file, for which nobody is asked for a passphrase again; only told to people.
+pub(crate) fn generation(unlock: &UnlockArgs) -> Option<u64> {
+    unlock.path().read().ok().map(|file| file.generation())
 }
 
 pub(crate) fn retire(args: &RetireArgs, ui: &Ui) -> Result<Outcome> {
@@ -214,11 +251,11 @@ fn checked(
 
 pub(crate) fn suspend(args: &SuspendArgs, ui: &Ui) -> Result<Outcome> {
     let now = now()?;
-    change(&args.key, ui, |keyring, id| keyring.suspend(id, now))
+    change(&args.key, ui, |keyring, id| keyring.suspend(id, now)).map(|_| Outcome::Done)
 }
 
 pub(crate) fn resume(args: &ResumeArgs, ui: &Ui) -> Result<Outcome> {
-    change(&args.key, ui, Keyring::resume)
+    change(&args.key, ui, Keyring::resume).map(|_| Outcome::Done)
 }
 
 pub(crate) fn compromise(args: &CompromiseArgs, ui: &Ui) -> Result<Outcome> {
@@ -227,21 +264,21 @@ pub(crate) fn compromise(args: &CompromiseArgs, ui: &Ui) -> Result<Outcome> {
             .help("to do it, add --yes"));
     }
     let now = now()?;
-    change(&args.key, ui, |keyring, id| keyring.compromise(id, now))
+    change(&args.key, ui, |keyring, id| keyring.compromise(id, now)).map(|_| Outcome::Done)
 }
 
 fn change(
     args: &KeyArgs,
     ui: &Ui,
     change: impl FnOnce(&mut Keyring, KeyId) -> amanat::Result<()>,
-) -> Result<Outcome> {
+) -> Result<KeyId> {
     let info = args.unlock.update(|keyring| {
         let id = args.key.find(keyring.keys())?.id;
         change(keyring, id)?;
         info(keyring, id)
     })?;
     told(&info, ui);
-    Ok(Outcome::Done)
+    Ok(info.id)
 }
 
 fn info(keyring: &Keyring, id: KeyId) -> amanat::Result<KeyInfo> {

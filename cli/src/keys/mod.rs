@@ -12,11 +12,11 @@ use clap::Subcommand;
 use crate::fault::{Outcome, Result};
 use crate::ui::Ui;
 
-pub(crate) use change::KeyPrefix;
+pub(crate) use change::{KeyPrefix, generation};
 
 /// Look at the keys and slots of a keyring, and change them.
 ///
-/// A key is made (`add`), becomes the one that seals (`activate`), and later only opens (`retire`). `keys states` shows what each
+/// A key is made (`add`), opens while another seals (`introduce`), becomes the one that seals (`activate`), and later only opens (`retire`). `keys states` shows what each
 /// state allows. A key is named by its id or by at least 4 of the id's first digits.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,6 +30,7 @@ enum Verb {
     Show(list::ShowArgs),
     States(list::StatesArgs),
     Add(change::AddArgs),
+    Introduce(change::IntroduceArgs),
     Activate(change::KeyArgs),
     Retire(change::RetireArgs),
     Suspend(change::SuspendArgs),
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<Outcome> {
         Verb::Show(args) => list::show(args, ui),
         Verb::States(args) => list::states(args, ui),
         Verb::Add(args) => change::add(args, ui),
+        Verb::Introduce(args) => change::introduce(args, ui),
         Verb::Activate(args) => change::activate(args, ui),
         Verb::Retire(args) => change::retire(args, ui),
         Verb::Suspend(args) => change::suspend(args, ui),

@@ -23,6 +23,6 @@ pub(crate) use place::{DoorArgs, Mode, OverStore, Place, PlaceArgs, postgres_add
 pub(crate) use refused::{ExceptionsArgs, exceptions};
 pub(crate) use report::{ReportArgs, report};
 pub(crate) use rotate::{ResumeArgs, RotateArgs, resume, rotate};
-pub(crate) use start::{Start, read_schema, start};
+pub(crate) use start::{Start, read_schema, start, take_over};
 pub(crate) use status::{CancelArgs, PauseArgs, StatusArgs, cancel, pause, status};
 pub(crate) use verify::{VerifyArgs, verify};

@@ -85,8 +85,7 @@ impl PlaceArgs {
     /// The path of a file of rows, if that is what was named by its ending.
     pub(crate) fn file(&self) -> Option<(PathBuf, Format)> {
         let path = PathBuf::from(&self.store);
-        let format =
-            Format::by_ending(&path).filter(|format| matches!(format, Format::Csv | Format::Jsonl))?;
+        let format = Format::by_ending(&path).filter(|format| !matches!(format, Format::Sqlite))?;
         postgres_address(&self.store).is_none().then_some((path, format))
     }
 

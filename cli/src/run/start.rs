@@ -8,18 +8,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use amanat::keys::{DEFAULT_CRYPTOPERIOD_DAYS, Kek, Purpose};
-use amanat::rotate::{RunId, RunPlan, RunSource, Verb};
+use amanat::rotate::{Lease, RunId, RunPlan, RunSource, Verb};
 use amanat::{KeyId, Name, Schema, TableSchema};
 use amanat_stores::run::journal::{Journal, Run};
 use amanat_stores::run::{Lane as _, RunReport, Runner, Store};
-use amanat_stores::sqlite::Cleaning;
+use amanat_stores::sqlite::{self, Cleaning};
 use amanat_stores::{KeyringPath, KeyringSession, Source};
 
 use super::drive::{Drive, DriveArgs, Driven, Watch};
 use super::find::{Which, find};
 use super::place::{Mode, OverStore, Place};
 use crate::fault::{Fault, Outcome, Result};
-use crate::keys::break_glass;
+use crate::keys::{self, break_glass};
 use crate::stop::Stop;
 use crate::text::count;
 use crate::ui::Ui;
@@ -59,6 +59,14 @@ pub(crate) fn start(ui: &Ui, start: &Start<'_>) -> Result<Outcome> {
         ui.note(format!(
             "new {purpose} key {} is in the keyring and primary; back the keyring up",
             id.short()
+        ));
+    }
+    if let Some(generation) =
+        keys::generation(start.unlock).filter(|_| !made.is_empty() && !start.drive.quiet)
+    {
+        ui.note(format!(
+            "applications must have generation {generation} of the keyring, or a later one, to read what it seals; the order of steps where they \
+             have copies of it: amanat keys introduce --help"
         ));
     }
     let session = KeyringSession::unlock(&keyring, &*kek, &now);
@@ -123,6 +131,18 @@ pub(crate) fn resume(
     let schema = Schema::from_toml(&run.plan.schema)?;
     let table = schema.table(run.plan.table.as_str())?;
     go(ui, start, session, table, Task::Resume(run.plan.id, take_over))
+}
+
+/// Takes the unfinished run over a table of a SQLite file from its owner, whose process is dead, so that it is free at once.
+pub(crate) fn take_over(file: &Path, sql_table: &str) -> Result<()> {
+    let mut sql = sqlite::journal(file)?;
+    let mut journal = Journal::new(&mut sql);
+    if !journal.exists() {
+        return Ok(());
+    }
+    let Some(live) = journal.live(sql_table)? else { return Ok(()) };
+    let (owner, _) = journal.claim(&live.plan.id.to_string(), Lease::default(), true)?;
+    Ok(journal.release(&owner)?)
 }
 
 /// What is done with a run.

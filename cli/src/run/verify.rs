@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use amanat_stores::run::{KeyCount, Lane as _, Store, Survey, Surveyed};
-use amanat_stores::{Effort, KeyringSession, Observer, Plan, Source, Task, csv_file, json_lines};
+use amanat_stores::{
+    Effort, KeyringSession, Observer, Plan, Source, Task, csv_file, json_lines, parquet_file,
+};
 use serde::Serialize;
 
 use super::named::{self, Cells};
@@ -31,7 +33,7 @@ const TOLD: u64 = 5;
 
 /// Read a whole table, open every cell, make every index and pairwise token again and compare. Writes nothing.
 ///
-/// Takes a database, or a CSV or JSON Lines file by the ending of its name.
+/// Takes a database, or a CSV, JSON Lines or Parquet file by the ending of its name.
 ///
 /// Exit code 0: every row is as the schema and the keyring say; 1: some rows cannot be opened or are not done; 3: some are not authentic.
 #[derive(clap::Args)]
@@ -223,6 +225,7 @@ fn file_pass(
     let mut reader = Reader { ui, stop, progress, exceptions, quiet: args.quiet, told: 0 };
     let tally = match format {
         Format::Jsonl => json_lines::run(plan, file, None, &mut reader),
+        Format::Parquet => parquet_file::run(plan, file, None, &mut reader),
         _ => csv_file::run(plan, file, None, &mut reader),
     };
     reader.progress.finish();

@@ -30,8 +30,8 @@ use crate::tally::Tally;
 /// Rows of one read.
 const BATCH_ROWS: usize = 10_000;
 
-/// Writes the columns of the record id and of the schema's fields, in the order of the table, as CSV or JSON Lines; indexes, kept tokens and
-/// columns that the schema does not name are left out. NULL is an empty cell or `null`; what is not sealed is written as the text that the
+/// Writes the columns of the record id and of the schema's fields, in the order of the table, as CSV or JSON Lines; indexes and
+/// kept tokens are left out. NULL is an empty cell or `null`; what is not sealed is written as the text that the
 /// server gives. All rows are as they stood at one moment. Ends early if the observer says so.
 ///
 /// # Errors

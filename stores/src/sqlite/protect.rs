@@ -124,6 +124,17 @@ fn unfinished(store: &SqliteStore, wanted: &RunPlan) -> Result<Option<RunId>> {
     if found == (RunPlan { id: found.id, planned: found.planned, ..wanted.clone() }) {
         return Ok(Some(found.id));
     }
+    if found.foreign != wanted.foreign {
+        let names: Vec<&str> = found.foreign.iter().map(Name::as_str).collect();
+        return Err(Error::misuse(if names.is_empty() {
+            "a run was begun without values of other tools; resume or cancel it first".to_owned()
+        } else {
+            format!(
+                "a run was begun that takes values which another tool sealed in {}; name their openers again, or cancel it first",
+                names.join(", ")
+            )
+        }));
+    }
     if found.verb == Verb::Protect {
         let (owner, run) = journal.claim(&found.id.to_string(), Lease::default(), false)?;
         let report = RunReport::of(&run, Phase::Cancelled).to_json();
