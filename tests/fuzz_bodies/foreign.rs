@@ -37,13 +37,14 @@ static OPENERS: LazyLock<Vec<Box<dyn Opener>>> = LazyLock::new(|| {
 /// The first byte names the format and whether the rest is a value or a key file. Nothing panics, and what opens is within its limit.
 pub fn foreign(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
-    let format = usize::from(first & 0x7f) % FORMATS.len();
+    let which = usize::from(first & 0x7f) % FORMATS.len();
+    let (Some((format, _)), Some(opener)) = (FORMATS.get(which), OPENERS.get(which)) else { return };
     if first & 0x80 == 0 {
         let origin = Origin::new("citizens", "phone", &["1001"]);
-        if let Ok(plain) = OPENERS[format].open(rest, &origin) {
+        if let Ok(plain) = opener.open(rest, &origin) {
             assert!(plain.len() <= 2 << 20, "more than any format may hold");
         }
-    } else if let Ok(opener) = open(FORMATS[format].0, rest) {
+    } else if let Ok(opener) = open(format, rest) {
         assert!(!opener.name().is_empty());
     }
 }

@@ -132,12 +132,13 @@ impl<'a, S: Store> LaneRun<'a, S> {
             if stops {
                 return Ok(false);
             }
-            let Some(batch) = batch else { return Ok(true) };
-            ready = Some(Ready { batch, sealed });
+            // After the last batch of a range too: the next range may begin at once, and short ranges would never wait.
             if written > 0 {
                 let wait = self.pace.done(written, started.elapsed());
                 self.wait(state, wait, queue)?;
             }
+            let Some(batch) = batch else { return Ok(true) };
+            ready = Some(Ready { batch, sealed });
         }
     }
 
