@@ -154,7 +154,7 @@ impl CellReader {
         if stays {
             return Ok(Decision::Keep);
         }
-        // Nearly every value is a text: memory of its own for each would cost as much as a tenth of opening and sealing it.
+        // Nearly every value is a text: memory of its own for each costs time that one buffer for all does not.
         let plain = match value {
             ValueRef::Text(text) => Plain::Kept(self.texts.keep(text)),
             ValueRef::Null => Plain::Borrowed(ValueRef::Null),

@@ -27,7 +27,7 @@ use crate::run::{Batch, Position};
 use crate::scan::{ScanRows, no_such_field};
 use crate::text_value;
 
-/// Memory of batches that are done, for those that come: to ask the system for it anew costs as much as to read the rows.
+/// Memory of batches that are done, for those that come: to ask the system for it anew each time shows in the profile.
 pub(super) type Pool = Arc<Mutex<Vec<Memory>>>;
 
 /// Batches of a run that are alive at the same time: one is read, one sealed, one written.
