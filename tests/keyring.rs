@@ -80,8 +80,9 @@ fn describe(ring: &Keyring, id: KeyId) -> String {
 /// Every single transition that a key in this state takes.
 fn transitions(start: &dyn Fn() -> Keyring, id: KeyId) -> BTreeSet<String> {
     type Step = fn(&mut Keyring, KeyId) -> amanat::Result<()>;
-    let steps: [(&str, Step); 6] = [
+    let steps: [(&str, Step); 7] = [
         ("primary", |ring, id| ring.activate(id, time(3))),
+        ("active", |ring, id| ring.introduce(id, time(3))),
         ("active", |ring, id| ring.resume(id)),
         ("suspended", |ring, id| ring.suspend(id, time(3))),
         ("deactivated", |ring, id| ring.deactivate(id, time(3))),
