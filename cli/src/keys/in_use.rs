@@ -3,12 +3,14 @@
 //!
 //! Owns the proof that `keys retire` and `keys destroy` ask for. Reads the beginnings of cells alone; opens nothing.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use amanat::keys::KeyInfo;
+use amanat::rotate::Phase;
 use amanat::{Keyring, Schema, TableSchema};
-use amanat_stores::run::journal::Journal;
-use amanat_stores::run::{Lane as _, Store};
+use amanat_stores::run::journal::{Journal, Run};
+use amanat_stores::run::{Lane as _, RunReport, Sql, Store};
 
 use crate::fault::{Fault, Result};
 use crate::run::{DoorArgs, Mode, OverStore, Place, names};
@@ -51,18 +53,34 @@ impl TablesArgs {
         let Some(file) = &self.schema else { return Ok(()) };
         let schema = schema::read(file)?;
         let located = self.locate(ui, &schema)?;
-        let mut uses = Vec::new();
-        let mut stores = Vec::new();
+        let (mut uses, mut looked) = (Vec::new(), Vec::new());
         for Located { table, place, sql_table } in &located {
-            uses.extend(place.over(*sql_table, table, Mode::Read, Uses { key, keyring, place, table })?);
-            if !stores.contains(&place.name()) {
-                stores.push(place.name());
+            let (stored, found) =
+                place.over(*sql_table, table, Mode::Read, Uses { key, keyring, place, table })?;
+            uses.extend(found);
+            looked.push((place.name(), stored));
+        }
+        let mut asked: Vec<String> = Vec::new();
+        for Located { place, .. } in &located {
+            let name = place.name();
+            if asked.iter().all(|known| *known != name) {
+                let tables: Vec<&str> = looked
+                    .iter()
+                    .filter(|(place, _)| *place == name)
+                    .map(|(_, table)| table.as_str())
+                    .collect();
+                for mut sql in place.journals()? {
+                    let runs = runs(&mut *sql, key, &tables).map_err(|error| place.fault(error))?;
+                    uses.extend(runs.into_iter().map(|run| format!("{name}: {run}")));
+                }
+                asked.push(name.to_string());
             }
         }
-        let looked = format!("{} of the schema in {}", count_of(located.len()), stores.join(", "));
+        let looked = looked.iter().map(|(place, table)| format!("{table} in {place}"));
+        let looked = looked.collect::<Vec<_>>().join(", ");
         if uses.is_empty() {
             ui.note(format!(
-                "looked at {looked}: no row names key {}; backups, files, vaults and tables of other schemas were not looked at",
+                "looked at {looked}: no row names key {}; backups, files, vaults and other tables were not looked at",
                 key.id.short()
             ));
             return Ok(());
@@ -101,8 +119,42 @@ impl TablesArgs {
     }
 }
 
-fn count_of(tables: usize) -> String {
-    count(u64::try_from(tables).unwrap_or(u64::MAX), "table")
+/// Runs of a journal that speak against giving a key up: those that are not over, whatever table they are of, and the last one of a table that
+/// was not looked at, if cells named the key when it ended.
+fn runs(sql: &mut dyn Sql, key: &KeyInfo, looked: &[&str]) -> amanat::Result<Vec<String>> {
+    let mut journal = Journal::new(sql);
+    if !journal.exists() {
+        return Ok(Vec::new());
+    }
+    let (mut uses, mut last) = (Vec::new(), BTreeMap::new());
+    for id in journal.all()? {
+        let run = journal.run(&id.to_string())?;
+        if !run.phase.is_over() {
+            uses.push(format!(
+                "run {id} of table {} is {}: its rows may name any key; resume or cancel it",
+                run.plan.store_table, run.phase
+            ));
+        }
+        let newest: &mut Run = last.entry(run.plan.store_table.clone()).or_insert_with(|| run.clone());
+        if newest.plan.planned <= run.plan.planned {
+            *newest = run;
+        }
+    }
+    for (table, run) in last.iter().filter(|(table, _)| !looked.contains(&table.as_str())) {
+        let report = RunReport::of(run, run.phase);
+        let named = report.keys().into_iter().find(|(id, _)| *id == key.id);
+        let cells = named.map_or(0, |(_, change)| match run.phase {
+            Phase::Done => change.after,
+            _ => change.before.max(change.after),
+        });
+        if cells > 0 {
+            uses.push(format!(
+                "table {table} was not looked at, and its last run left {} under the key; name it with --sql-table TABLE={table}",
+                count(cells, "cell")
+            ));
+        }
+    }
+    Ok(uses)
 }
 
 /// What of a table names a key, in words.
@@ -114,9 +166,9 @@ struct Uses<'a> {
 }
 
 impl OverStore for Uses<'_> {
-    type Output = Vec<String>;
+    type Output = (String, Vec<String>);
 
-    fn over<S: Store>(self, store: &S) -> Result<Vec<String>> {
+    fn over<S: Store>(self, store: &S) -> Result<(String, Vec<String>)> {
         let fault = |error| self.place.fault(error);
         let mut lane = store.connect().map_err(fault)?;
         let mut uses = Vec::new();
@@ -127,18 +179,6 @@ impl OverStore for Uses<'_> {
                 uses.push(format!("{place}: {}", count(cells.cells, "cell")));
             }
         }
-        let mut journal = Journal::new(&mut lane);
-        if journal.exists()
-            && let Some(run) = journal.live(store.table_name()).map_err(fault)?
-            && run.plan.primary == self.key.id
-        {
-            uses.push(format!(
-                "run {} of table {} is {} and seals under it",
-                run.plan.id,
-                self.table.name(),
-                run.phase
-            ));
-        }
-        Ok(uses)
+        Ok((store.table_name().to_owned(), uses))
     }
 }

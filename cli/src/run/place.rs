@@ -297,6 +297,17 @@ impl Place {
         }
     }
 
+    /// Every journal of the database, whatever schema it stands in.
+    pub(crate) fn journals(&self) -> Result<Vec<Box<dyn Sql>>> {
+        match &self.base {
+            Base::Postgres(url) => {
+                let journals = postgres::journals(url).map_err(|error| self.fault(error))?;
+                Ok(journals.into_iter().map(|journal| Box::new(journal) as Box<dyn Sql>).collect())
+            }
+            Base::Sqlite(_) => Ok(vec![self.journal(None)?]),
+        }
+    }
+
     /// Removes what the database keeps of values that were replaced; gives what a person should know.
     pub(crate) fn clean(
         &self,

@@ -61,6 +61,21 @@ pub fn journal(url: &PostgresUrl, sql_table: Option<&str>) -> Result<PostgresJou
     Ok(PostgresJournal { client, prefix, is_open: false })
 }
 
+/// Opens a connection to each journal of the database, whatever schema it stands in.
+///
+/// # Errors
+/// `Store` if there is no connection.
+pub fn journals(url: &PostgresUrl) -> Result<Vec<PostgresJournal>> {
+    let sql = "SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relname = 'amanat_run' AND c.relkind = 'r' ORDER BY 1";
+    let rows = session(url)?.query_typed(sql, &[]).map_err(failed)?;
+    let open = |row: &Row| {
+        let schema: String = row.try_get(0).map_err(failed)?;
+        Ok(PostgresJournal { client: session(url)?, prefix: format!("{schema}."), is_open: false })
+    };
+    rows.iter().map(open).collect()
+}
+
 impl Sql for PostgresJournal {
     fn execute(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64> {
         execute(&mut self.client, sql, parameters)

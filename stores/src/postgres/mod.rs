@@ -26,7 +26,7 @@ mod url;
 mod write;
 
 pub use alter::{add_columns, column_statements};
-pub use journal::{PostgresJournal, journal};
+pub use journal::{PostgresJournal, journal, journals};
 pub use lane::PostgresLane;
 pub(crate) use lookup::Lookup;
 pub use reveal::reveal;
