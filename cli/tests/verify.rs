@@ -135,6 +135,20 @@ fn a_key_is_given_up_only_when_no_row_names_it() {
     verify(&folder, "-q").code(0);
 }
 
+#[test]
+fn a_key_is_not_given_up_because_another_table_was_looked_at() {
+    let (folder, db) = protected();
+    let old = key(&folder, "field");
+    folder.run(&format!("keys add {UNLOCK} --activate")).code(0);
+    db.execute_batch("CREATE TABLE empty (id INTEGER PRIMARY KEY, name, cnic, \"by-cnic\")").unwrap();
+    let wrong = "--schema schema.toml --store r.db --sql-table citizens=empty --yes";
+    let destroy = || folder.run(&format!("keys destroy {old} {UNLOCK} {wrong}"));
+    destroy().refused("table citizens was not looked at, and its last run left 100 cells under the key");
+    let plan = "UPDATE amanat_run SET phase = 'running', report = NULL WHERE rowid = (SELECT max(rowid) FROM amanat_run)";
+    db.execute(plan, []).unwrap();
+    destroy().refused("is running: its rows may name any key");
+}
+
 /// The text form of something that begins as an envelope of a key does.
 fn envelope_under(key: &str) -> String {
     let id = (0..16).map(|place| u8::from_str_radix(&key[2 * place..2 * place + 2], 16).unwrap());

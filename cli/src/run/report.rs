@@ -166,7 +166,11 @@ impl Told {
             self.primary.short()
         ));
         if made + as_before > 0 {
-            lines.push(format!("{} made, {} as before", count(made, "term or token"), grouped(as_before)));
+            lines.push(format!(
+                "{} made, {} as before",
+                count(made, "index term and kept token"),
+                grouped(as_before)
+            ));
         }
         lines.push(format!("{} checked", count(self.rows_checked, "row")));
         let mut table = Table::new(&["KEY", "CELLS BEFORE", "CELLS AFTER"]);
@@ -175,7 +179,9 @@ impl Told {
         }
         for (id, change) in &self.keys {
             let short: String = id.chars().take(8).collect();
-            table.row(vec![short, grouped(change.before), grouped(change.after)]);
+            // What was not checked is not known.
+            let after = if self.rows_checked > 0 { grouped(change.after) } else { "-".to_owned() };
+            table.row(vec![short, grouped(change.before), after]);
         }
         lines.extend(table.lines());
         for exception in &self.exceptions {
@@ -184,6 +190,14 @@ impl Told {
         }
         lines.extend(self.notes.iter().cloned());
         match self.adds_up {
+            Some(true) if self.rows_refused > 0 => {
+                lines.push("counts agree".to_owned());
+                lines.push(format!(
+                    "not finished: {} refused, {} not authentic; their keys: amanat exceptions STORE --with-keys -o FILE",
+                    count(self.rows_refused, "row"),
+                    count(self.unauthentic, "cell")
+                ));
+            }
             Some(true) => lines.push("everything adds up".to_owned()),
             Some(false) => {
                 lines.push(
