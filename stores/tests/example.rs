@@ -292,7 +292,8 @@ fn serve(target: &str, rotate: impl FnOnce(&Keys) -> RunReport) {
     }
     drop(client);
     process.end();
-    assert!(report.worked.resealed >= 100 && report.worked.refused_rows == 0, "{report:?}");
+    // Of the 100 citizens that were there before the new key, each client had deleted at most every fifth and one more.
+    assert!(report.worked.resealed >= 70 && report.worked.refused_rows == 0, "{report:?}");
     let mut database = Database::open(target).unwrap();
     for id in citizens.keys() {
         let row = database.rows("id", &[StoredValue::Text(id.clone())]).unwrap().pop().unwrap();
